@@ -1,0 +1,95 @@
+"""One byte form for each value: RFC 8785 (JCS) over a restricted schema.
+
+Values are texts, whole numbers of magnitude at most 2^53 - 1, true, false, null, lists, and objects whose keys lie in the
+Basic Multilingual Plane. There are no floats. Within these bounds the standard library's encoder writes exactly what
+RFC 8785 asks for; sorting by code point and by UTF-16 unit differ only outside that plane.
+"""
+
+import json
+from typing import Final, NoReturn, TypeAlias
+
+from ledger.errors import NotCanonical
+
+JsonValue: TypeAlias = "str | int | bool | None | list[JsonValue] | dict[str, JsonValue]"
+
+MAX_INTEGER: Final = 2**53 - 1
+_MAX_DIGITS: Final = len(str(MAX_INTEGER)) + 1
+_MAX_BMP: Final = "\uffff"
+
+
+def encode(value: JsonValue) -> bytes:
+    """The canonical UTF-8 bytes of `value`. Raises `NotCanonical`."""
+    try:
+        _check(value)
+        return _dump(value)
+    except RecursionError:
+        raise NotCanonical(reason="nested too deeply") from None
+
+
+def decode(data: bytes) -> JsonValue:
+    """The value that canonical bytes spell.
+
+    Strict by re-encoding: duplicate keys, white space, another order, another escape, "-0" and lone surrogates all give
+    other bytes than they came in. Raises `NotCanonical`.
+    """
+    try:
+        text = data.decode("utf-8")
+        value: JsonValue = _decoder.decode(text)
+        again = _dump(value)
+    except UnicodeDecodeError:
+        raise NotCanonical(reason="not UTF-8") from None
+    except RecursionError:
+        raise NotCanonical(reason="nested too deeply") from None
+    except json.JSONDecodeError as fault:
+        raise NotCanonical(reason=f"not JSON at character {fault.pos}") from None
+    if again != data:
+        raise NotCanonical(reason="another spelling of the same value")
+    if text and max(text) > _MAX_BMP:
+        _check(value)
+    return value
+
+
+def _dump(value: JsonValue) -> bytes:
+    try:
+        return _encoder.encode(value).encode("utf-8")
+    except UnicodeEncodeError:
+        raise NotCanonical(reason="a lone surrogate") from None
+
+
+def _check(value: object) -> None:
+    """Refuse what the encoder would take and the schema does not."""
+    if isinstance(value, str) or value is None:
+        return
+    if isinstance(value, int):
+        if not -MAX_INTEGER <= value <= MAX_INTEGER:
+            raise NotCanonical(reason="a whole number beyond 2^53 - 1")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise NotCanonical(reason="a key that is not a text")
+            if not key.isascii() and max(key) > _MAX_BMP:
+                raise NotCanonical(reason="a key outside the Basic Multilingual Plane")
+            _check(item)
+    elif isinstance(value, list):
+        for item in value:
+            _check(item)
+    else:
+        raise NotCanonical(reason=f"a value of type {type(value).__name__}")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _MAX_DIGITS or not -MAX_INTEGER <= (number := int(digits)) <= MAX_INTEGER:
+        raise NotCanonical(reason="a whole number beyond 2^53 - 1")
+    return number
+
+
+def _refuse_number(text: str) -> NoReturn:
+    raise NotCanonical(reason=f"the number {text[:40]} is not whole")
+
+
+_encoder: Final = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+)
+_decoder: Final = json.JSONDecoder(
+    parse_int=_integer, parse_float=_refuse_number, parse_constant=_refuse_number
+)
