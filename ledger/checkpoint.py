@@ -9,7 +9,7 @@ from typing import Final
 
 from ledger.errors import MalformedCheckpoint, SignerUnknown
 from ledger.merkle import EMPTY_ROOT, HASH_BYTES, MAX_SIZE
-from ledger.note import NoteVerifier, Signer, open_note, parse_note, sign_note
+from ledger.note import NoteVerifier, Signer, parse_note, sign_note, verified_signers
 from ledger.strict_base64 import from_base64, to_base64
 
 MAX_ORIGIN_CHARACTERS: Final = 200
@@ -64,11 +64,12 @@ def open_checkpoint(
 
     Raises `MalformedNote`, `MalformedCheckpoint`, `SignatureRefused`, `SignerUnknown`.
     """
-    text, names = open_note(note, [verifier, *witnesses])
+    opened = parse_note(note)
+    signed = verified_signers(opened, [verifier, *witnesses])
     for wanted in (verifier, *witnesses):
-        if wanted.name not in names:
+        if wanted not in signed:
             raise SignerUnknown(signer=wanted.name)
-    checkpoint = parse(text)
+    checkpoint = parse(opened.text)
     if checkpoint.origin != verifier.name:
         raise MalformedCheckpoint(reason="its origin is not the name of the log's key")
     return checkpoint

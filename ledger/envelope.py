@@ -10,6 +10,7 @@ Signatures are sorted by key id, one for each key. What a signature means comes 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from operator import attrgetter
 from typing import Final
 
@@ -60,7 +61,7 @@ class Envelope:
         if not (0 < len(kind) <= _MAX_TYPE_CHARACTERS and kind.isascii() and kind.isprintable()):
             raise MalformedEnvelope(reason="a payload type is a short ASCII text")
         ids = [signature.keyid for signature in self.signatures]
-        if any(one >= two for one, two in zip(ids, ids[1:], strict=False)):
+        if any(one >= two for one, two in pairwise(ids)):
             raise MalformedEnvelope(reason="signatures are sorted by key id, one for each key")
 
     def sign(self, *keys: SigningKey) -> "Envelope":
@@ -138,7 +139,7 @@ def decode_leaf(leaf: bytes) -> tuple[int, Envelope]:
 
 def _signature(value: JsonValue) -> Signature:
     match value:
-        case {"keyid": str(name), "sig": str(sig)} if len(value) == 2:
+        case {"keyid": str(name), "sig": str(sig), **rest} if not rest:
             return Signature(name, _bytes(sig))
     raise MalformedEnvelope(reason="a signature has keyid and sig")
 

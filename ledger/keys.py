@@ -48,6 +48,7 @@ def keyid(public_key: bytes) -> str:
     return sha256(public_key).hexdigest()
 
 
+@lru_cache(maxsize=4096)
 def check_public_key(public_key: bytes) -> None:
     """Refuse (`MalformedKey`) a wrong length, y >= p, no curve point, and points of small order (RFC 8032, 5.1.3)."""
     if len(public_key) != KEY_BYTES:

@@ -207,23 +207,28 @@ def parse_note(data: bytes) -> Note:
     return note
 
 
-def open_note(note_bytes: bytes, verifiers: Iterable[NoteVerifier]) -> tuple[str, list[str]]:
-    """The text of a note and the names, in the order of the lines, of the known keys that signed it.
+def verified_signers(note: Note, verifiers: Iterable[NoteVerifier]) -> list[NoteVerifier]:
+    """The known keys that signed, in the order of the lines.
 
     Every signature by a known key must verify (`SignatureRefused`) and there must be at least one (`SignerUnknown`).
     Signatures by other keys are ignored.
     """
-    note = parse_note(note_bytes)
     known = {(verifier.name, verifier.key_id): verifier for verifier in verifiers}
-    names: list[str] = []
+    signed: list[NoteVerifier] = []
     for line in note.signatures:
         verifier = known.get((line.name, line.key_id))
         if verifier is not None:
             verifier.verify(note.text, line.data)
-            names.append(line.name)
-    if not names:
+            signed.append(verifier)
+    if not signed:
         raise SignerUnknown(signer=", ".join(line.name for line in note.signatures))
-    return note.text, names
+    return signed
+
+
+def open_note(note_bytes: bytes, verifiers: Iterable[NoteVerifier]) -> tuple[str, list[str]]:
+    """The text of a note and the names of the known keys that signed it. Raises as `parse_note`, `verified_signers`."""
+    note = parse_note(note_bytes)
+    return note.text, [verifier.name for verifier in verified_signers(note, verifiers)]
 
 
 def _line(text: str, signer: Signer) -> SignatureLine:
