@@ -1,8 +1,9 @@
 """One byte form for each value: RFC 8785 (JCS) over a restricted schema.
 
-Values are texts, whole numbers of magnitude at most 2^53 - 1, true, false, null, lists, and objects whose keys lie in the
-Basic Multilingual Plane. There are no floats. Within these bounds the standard library's encoder writes exactly what
-RFC 8785 asks for; sorting by code point and by UTF-16 unit differ only outside that plane.
+Values are texts, whole numbers of magnitude at most 2^53 - 1, true, false, null, lists, and objects whose
+keys lie in the Basic Multilingual Plane. There are no floats. Within these bounds the standard library's
+encoder writes exactly what RFC 8785 asks for; sorting by code point and by UTF-16 unit differ only outside
+that plane.
 """
 
 import json
@@ -10,7 +11,7 @@ from typing import Final, NoReturn, TypeAlias
 
 from ledger.errors import NotCanonical
 
-JsonValue: TypeAlias = "str | int | bool | None | list[JsonValue] | dict[str, JsonValue]"
+JsonValue: TypeAlias = "str | int | bool | list[JsonValue] | dict[str, JsonValue] | None"
 
 MAX_INTEGER: Final = 2**53 - 1
 _MAX_DIGITS: Final = len(str(MAX_INTEGER)) + 1
@@ -29,8 +30,8 @@ def encode(value: JsonValue) -> bytes:
 def decode(data: bytes) -> JsonValue:
     """The value that canonical bytes spell.
 
-    Strict by re-encoding: duplicate keys, white space, another order, another escape, "-0" and lone surrogates all give
-    other bytes than they came in. Raises `NotCanonical`.
+    Strict by re-encoding: duplicate keys, white space, another order, another escape, "-0" and lone
+    surrogates all give other bytes than they came in. Raises `NotCanonical`.
     """
     try:
         text = data.decode("utf-8")

@@ -60,7 +60,8 @@ def sign_checkpoint(checkpoint: Checkpoint, signers: Sequence[Signer] | Signer) 
 def open_checkpoint(
     note: bytes, verifier: NoteVerifier, witnesses: Sequence[NoteVerifier] = ()
 ) -> Checkpoint:
-    """The checkpoint in a note that is signed by `verifier`, whose name is the origin, and by every one of `witnesses`.
+    """The checkpoint in a note that is signed by `verifier`, whose name is the origin, and by every one of
+    `witnesses`.
 
     Raises `MalformedNote`, `MalformedCheckpoint`, `SignatureRefused`, `SignerUnknown`.
     """
@@ -76,5 +77,7 @@ def open_checkpoint(
 
 
 def peek_checkpoint(note: bytes) -> Checkpoint:
-    """The checkpoint in a note of which **no signature is checked**: for our own files, never for a stranger's."""
+    """The checkpoint in a note of which **no signature is checked**: for our own files, never for a
+    stranger's.
+    """
     return parse(parse_note(note).text)

@@ -1,7 +1,8 @@
 """Commitments: what binds a record that is personal or bulky to the log without putting it there.
 
-The commitment is HMAC-SHA-256 under 32 random bytes over the record's canonical JSON. A plain hash would not do, since
-identity numbers can be enumerated. Who deletes record and key leaves a commitment that says nothing.
+The commitment is HMAC-SHA-256 under 32 random bytes over the record's canonical JSON. A plain hash would not
+do, since identity numbers can be enumerated. Who deletes record and key leaves a commitment that says
+nothing.
 """
 
 import hmac

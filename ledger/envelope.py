@@ -1,11 +1,12 @@
 """What actors sign (DSSE) and what the log holds (a leaf).
 
-An actor signs `DSSEv1 SP len(type) SP type SP len(payload) SP payload`. A leaf is the canonical JSON of the envelope and
-of `at`, the time that the sequencer gave it:
+An actor signs `DSSEv1 SP len(type) SP type SP len(payload) SP payload`. A leaf is the canonical JSON of the
+envelope and of `at`, the time that the sequencer gave it:
 
     {"at": ms, "payload": base64, "payloadType": type, "signatures": [{"keyid", "sig"}, ...]}
 
-Signatures are sorted by key id, one for each key. What a signature means comes from the key's registration in the log.
+Signatures are sorted by key id, one for each key. What a signature means comes from the key's registration in
+the log.
 """
 
 from collections.abc import Mapping
@@ -48,7 +49,10 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A payload with its type and signatures, sorted by key id. Construction checks the form, `verify` the signatures."""
+    """A payload with its type and signatures, sorted by key id.
+
+    Construction checks the form, `verify` the signatures.
+    """
 
     payload: bytes
     payload_type: str = PAYLOAD_TYPE
@@ -73,8 +77,8 @@ class Envelope:
     def verify(self, public_keys: Mapping[str, bytes]) -> None:
         """Check every signature with the key of its id; there is at least one.
 
-        Raises `SignerUnknown` for no signature or a key id that is not in `public_keys`, `SignatureRefused` for a
-        signature that does not verify.
+        Raises `SignerUnknown` for no signature or a key id that is not in `public_keys`, `SignatureRefused`
+        for a signature that does not verify.
         """
         if not self.signatures:
             raise SignerUnknown(signer="(none)")
@@ -99,8 +103,8 @@ class Envelope:
     def from_json(cls, value: JsonValue) -> "Envelope":
         """The envelope of a DSSE JSON form: exactly its keys, strict base64. Raises `MalformedEnvelope`."""
         match value:
-            case {"payload": str(payload), "payloadType": str(kind), "signatures": list(items)} if (
-                len(value) == 3
+            case {"payload": str(payload), "payloadType": str(kind), "signatures": list(items), **rest} if (
+                not rest
             ):
                 return cls(_bytes(payload), kind, tuple(map(_signature, items)))
         raise MalformedEnvelope(reason="payload, payloadType and signatures are expected")

@@ -1,7 +1,8 @@
 """The root of every refusal of the ledger, and the refusals of its formats.
 
-Each class is one reason: a stable `code`, one English sentence with named facts (the message id of its translations), and
-the facts themselves, which are plain JSON values. Refusals of the books live beside the books.
+Each class is one reason: a stable `code`, one English sentence with named facts (the message id of its
+translations), and the facts themselves, which are plain JSON values. Refusals of the books live beside the
+books.
 """
 
 from typing import ClassVar
@@ -28,7 +29,7 @@ class NotCanonical(LedgerRefusal):
     template: ClassVar[str] = "This is not canonical JSON: {reason}."
 
 
-# ---- unit ranges -------------------------------------------------------------------------------------------------
+# ---- unit ranges -------------------------------------------------------------------------------------------
 
 
 class UnitsRefused(LedgerRefusal):
@@ -76,7 +77,7 @@ class UnitsMiscounted(UnitsRefused):
     template: ClassVar[str] = "The range {units} has {available} units, {stated} are stated."
 
 
-# ---- keys and signatures -----------------------------------------------------------------------------------------
+# ---- keys and signatures -----------------------------------------------------------------------------------
 
 
 class MalformedKey(LedgerRefusal):
@@ -100,7 +101,7 @@ class SignerUnknown(LedgerRefusal):
     template: ClassVar[str] = "There is no signature by a known key: {signer}."
 
 
-# ---- the tree and what is published ------------------------------------------------------------------------------
+# ---- the tree and what is published ------------------------------------------------------------------------
 
 
 class MalformedTree(LedgerRefusal):

@@ -1,7 +1,7 @@
 """Ed25519 keys, and the checks that make every verifier reach the same verdict.
 
-RFC 8032 leaves room: small-order keys, encodings with y >= p, S >= L. OpenSSL, Go, Node and libsodium differ there, so
-such keys and signatures are refused before the library sees them.
+RFC 8032 leaves room: small-order keys, encodings with y >= p, S >= L. OpenSSL, Go, Node and libsodium differ
+there, so such keys and signatures are refused before the library sees them.
 """
 
 from functools import lru_cache
@@ -50,7 +50,9 @@ def keyid(public_key: bytes) -> str:
 
 @lru_cache(maxsize=4096)
 def check_public_key(public_key: bytes) -> None:
-    """Refuse (`MalformedKey`) a wrong length, y >= p, no curve point, and points of small order (RFC 8032, 5.1.3)."""
+    """Refuse (`MalformedKey`) a wrong length, y >= p, no curve point, and points of small order (RFC 8032,
+    5.1.3).
+    """
     if len(public_key) != KEY_BYTES:
         raise MalformedKey(reason="an Ed25519 public key has 32 bytes")
     y = int.from_bytes(public_key, "little") & (_SIGN - 1)
@@ -129,7 +131,10 @@ class SigningKey:
 
     @classmethod
     def from_pem(cls, pem: bytes, passphrase: bytes) -> "SigningKey":
-        """The key of an encrypted PKCS#8 file. Raises `MalformedKey` for a wrong passphrase or another kind."""
+        """The key of an encrypted PKCS#8 file.
+
+        Raises `MalformedKey` for a wrong passphrase or another kind.
+        """
         try:
             private = serialization.load_pem_private_key(pem, passphrase)
         except (ValueError, TypeError):

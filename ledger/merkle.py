@@ -1,12 +1,12 @@
 """The tree of RFC 6962 / RFC 9162 over SHA-256: hashes, compact range, proofs and their checks.
 
-Leaf `H(00 || entry)`, node `H(01 || left || right)`, split at the largest power of two below the size; no padding and no
-duplicated leaves. A *node* `(level, index)` is the hash of the complete subtree over the leaves from `index * 2^level`
-to `(index + 1) * 2^level` (end excluded). Proof builders ask a function for such nodes, so that they run over memory,
-tables or tiles alike.
+Leaf `H(00 || entry)`, node `H(01 || left || right)`, split at the largest power of two below the size; no
+padding and no duplicated leaves. A *node* `(level, index)` is the hash of the complete subtree over the
+leaves from `index * 2^level` to `(index + 1) * 2^level` (end excluded). Proof builders ask a function for
+such nodes, so that they run over memory, tables or tiles alike.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from typing import Final, TypeAlias
 
@@ -130,21 +130,9 @@ def verify_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes],
     if not 0 <= index < size:
         raise ProofRefused(reason=f"leaf {index} is not among {size}")
     _check_hashes([leaf, root, *proof])
-    place, last, value = index, size - 1, leaf
-    for sibling in proof:
-        if last == 0:
-            raise ProofRefused(reason="too many hashes")
-        if place & 1 or place == last:
-            value = node_hash(sibling, value)
-            while place and not place & 1:
-                place >>= 1
-                last >>= 1
-        else:
-            value = node_hash(value, sibling)
-        place >>= 1
-        last >>= 1
-    if last != 0:
-        raise ProofRefused(reason="too few hashes")
+    value = leaf
+    for from_left, sibling in _climb(index, size - 1, proof):
+        value = node_hash(sibling, value) if from_left else node_hash(value, sibling)
     if value != root:
         raise ProofRefused(reason="the entry is not in the tree with this root")
 
@@ -169,23 +157,33 @@ def verify_consistency(
     if not hashes:
         raise ProofRefused(reason="too few hashes")
     old_value = new_value = hashes[0]
-    for sibling in hashes[1:]:
-        if last == 0:
-            raise ProofRefused(reason="too many hashes")
-        if place & 1 or place == last:
-            old_value = node_hash(sibling, old_value)
-            new_value = node_hash(sibling, new_value)
-            while place and not place & 1:
-                place >>= 1
-                last >>= 1
+    for from_left, sibling in _climb(place, last, hashes[1:]):
+        if from_left:
+            old_value, new_value = node_hash(sibling, old_value), node_hash(sibling, new_value)
         else:
             new_value = node_hash(new_value, sibling)
+    if old_value != old_root or new_value != new_root:
+        raise ProofRefused(reason="the new tree does not extend the old one")
+
+
+def _climb(place: int, last: int, siblings: Sequence[bytes]) -> Iterator[tuple[bool, bytes]]:
+    """Each sibling on the way from node `place` of a row ending at `last` to the root, and whether it is on
+    the left.
+
+    Raises `ProofRefused` when there are more or fewer siblings than levels.
+    """
+    for sibling in siblings:
+        if last == 0:
+            raise ProofRefused(reason="too many hashes")
+        from_left = bool(place & 1) or place == last
+        yield from_left, sibling
+        while from_left and place and not place & 1:  # the right edge has no sibling on these levels
+            place >>= 1
+            last >>= 1
         place >>= 1
         last >>= 1
     if last != 0:
         raise ProofRefused(reason="too few hashes")
-    if old_value != old_root or new_value != new_root:
-        raise ProofRefused(reason="the new tree does not extend the old one")
 
 
 def _check_trivial(
@@ -214,7 +212,9 @@ def _largest_power_below(count: int) -> int:
 
 
 def _complete_subtrees(low: int, high: int) -> list[tuple[int, int]]:
-    """The complete subtrees, largest first, that make up the leaves from `low` (aligned) to `high`, end excluded."""
+    """The complete subtrees, largest first, that make up the leaves from `low` (aligned) to `high`, end
+    excluded.
+    """
     subtrees: list[tuple[int, int]] = []
     while low < high:
         level = (high - low).bit_length() - 1

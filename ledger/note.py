@@ -1,7 +1,7 @@
 """Signed notes (c2sp.org/signed-note): a text, an empty line, and lines `— NAME BASE64(key id || signature)`.
 
-A note is accepted in one spelling only: lines end in LF alone, base64 is strict, no control characters. Two kinds of key:
-0x01 signs the text (a log), 0x04 `cosignature/v1` signs the text under a time (a witness).
+A note is accepted in one spelling only: lines end in LF alone, base64 is strict, no control characters. Two
+kinds of key: 0x01 signs the text (a log), 0x04 `cosignature/v1` signs the text under a time (a witness).
 """
 
 from collections.abc import Iterable, Sequence
@@ -175,7 +175,10 @@ def sign_note(text: str, signers: Sequence[Signer]) -> bytes:
 
 
 def add_signatures(note: bytes, lines: bytes) -> bytes:
-    """The note with further signature lines (as a witness returns them) at its end. Raises `MalformedNote`."""
+    """The note with further signature lines (as a witness returns them) at its end.
+
+    Raises `MalformedNote`.
+    """
     whole = note + lines
     if parse_note(whole).text != parse_note(note).text:
         raise MalformedNote(reason="signature lines would change the text")
@@ -210,8 +213,8 @@ def parse_note(data: bytes) -> Note:
 def verified_signers(note: Note, verifiers: Iterable[NoteVerifier]) -> list[NoteVerifier]:
     """The known keys that signed, in the order of the lines.
 
-    Every signature by a known key must verify (`SignatureRefused`) and there must be at least one (`SignerUnknown`).
-    Signatures by other keys are ignored.
+    Every signature by a known key must verify (`SignatureRefused`) and there must be at least one
+    (`SignerUnknown`). Signatures by other keys are ignored.
     """
     known = {(verifier.name, verifier.key_id): verifier for verifier in verifiers}
     signed: list[NoteVerifier] = []
@@ -226,7 +229,10 @@ def verified_signers(note: Note, verifiers: Iterable[NoteVerifier]) -> list[Note
 
 
 def open_note(note_bytes: bytes, verifiers: Iterable[NoteVerifier]) -> tuple[str, list[str]]:
-    """The text of a note and the names of the known keys that signed it. Raises as `parse_note`, `verified_signers`."""
+    """The text of a note and the names of the known keys that signed it.
+
+    Raises as `parse_note`, `verified_signers`.
+    """
     note = parse_note(note_bytes)
     return note.text, [verifier.name for verifier in verified_signers(note, verifiers)]
 

@@ -1,4 +1,6 @@
-"""Proof files (c2sp.org/tlog-proof): the index, the inclusion hashes and the checkpoint that one entry needs, for ever."""
+"""Proof files (c2sp.org/tlog-proof): the index, the inclusion hashes and the checkpoint that one entry needs,
+for ever.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +18,10 @@ _INDEX_DIGITS: Final = len(str(MAX_SIZE))
 
 @dataclass(frozen=True, slots=True)
 class TlogProof:
-    """An inclusion proof with its checkpoint (a signed note, verbatim). `extra` is opaque and authenticated by nothing."""
+    """An inclusion proof with its checkpoint (a signed note, verbatim).
+
+    `extra` is opaque and authenticated by nothing.
+    """
 
     index: int
     hashes: tuple[bytes, ...]
@@ -39,7 +44,10 @@ class TlogProof:
 
     @classmethod
     def parse(cls, data: bytes) -> "TlogProof":
-        """The proof that `data` spells. Raises `MalformedProof` or, for the checkpoint part, `MalformedNote`."""
+        """The proof that `data` spells.
+
+        Raises `MalformedProof` or, for the checkpoint part, `MalformedNote`.
+        """
         if len(data) > MAX_PROOF_BYTES:
             raise MalformedProof(reason="too long")
         head, gap, note = data.partition(b"\n\n")

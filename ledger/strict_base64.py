@@ -1,7 +1,7 @@
 """Standard base64 in its one spelling.
 
-Even with `validate=True` the library lets the spare bits of the last character and surplus padding through, so what is
-decoded is encoded again and compared.
+Even with `validate=True` the library lets the spare bits of the last character and surplus padding through,
+so what is decoded is encoded again and compared.
 """
 
 from base64 import b64decode, b64encode

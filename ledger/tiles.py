@@ -1,9 +1,9 @@
 """The published log as files (c2sp.org/tlog-tiles): tiles of hashes, bundles of entries, one checkpoint.
 
-Everything below the directory is served as it lies. Files but the checkpoint never change: each is written beside its
-place, synced, renamed into it, and the directory synced. All of it follows from the log and can be made again from the
-entries; publishing the same twice writes nothing the second time. The checkpoint comes last, and only when the tiles give
-its root and still give the root that was public before.
+Everything below the directory is served as it lies. Files but the checkpoint never change: each is written
+beside its place, synced, renamed into it, and the directory synced. All of it follows from the log and can be
+made again from the entries; publishing the same twice writes nothing the second time. The checkpoint comes
+last, and only when the tiles give its root and still give the root that was public before.
 """
 
 import fcntl
@@ -35,7 +35,7 @@ _PATH: Final = re.compile(
 LeafReader: TypeAlias = Callable[[int, int], Iterable[bytes]]
 
 
-# ---- paths and contents ------------------------------------------------------------------------------------------
+# ---- paths and contents ------------------------------------------------------------------------------------
 
 
 def tile_path(level: int, n: int, width: int = TILE_WIDTH) -> str:
@@ -111,7 +111,7 @@ def decode_entry_bundle(data: bytes, width: int = TILE_WIDTH) -> list[bytes]:
     return entries
 
 
-# ---- the directory -----------------------------------------------------------------------------------------------
+# ---- the directory -----------------------------------------------------------------------------------------
 
 
 class TileDirectory:
@@ -145,9 +145,11 @@ class TileDirectory:
         return 0 if checkpoint is None else checkpoint.size
 
     def read_entries(self, start: int, end: int, size: int | None = None) -> Iterator[bytes]:
-        """The raw entries from `start` to `end` (excluded) of the log at `size` (default: as published), in order.
+        """The raw entries from `start` to `end` (excluded) of the log at `size` (default: as published), in
+        order.
 
-        One bundle is in memory at a time. Raises `MalformedTree` beyond the size, `TileMissing`, `MalformedTile`.
+        One bundle is in memory at a time. Raises `MalformedTree` beyond the size, `TileMissing`,
+        `MalformedTile`.
         """
         limit = self.published_size() if size is None else size
         if not 0 <= start <= end <= limit:
@@ -238,12 +240,14 @@ class TileDirectory:
     def publish(
         self, leaves: LeafReader | Sequence[bytes], old_size: int, new_size: int, *, repair: bool = False
     ) -> bytes:
-        """Write the tiles and bundles by which the log at `new_size` differs from `old_size`; return their root.
+        """Write the tiles and bundles by which the log at `new_size` differs from `old_size`; return their
+        root.
 
-        `leaves` gives raw entries for a range `(start, end)`, end excluded, or is the list of the new ones. With a list
-        the entries before them in the same bundle are taken from the directory. Files that are there already stay; one
-        with other content is refused (`PublishRefused`), or with `repair` replaced. The checkpoint is not touched.
-        After a loss, `publish(reader, 0, size, repair=True)` makes everything again.
+        `leaves` gives raw entries for a range `(start, end)`, end excluded, or is the list of the new ones.
+        With a list the entries before them in the same bundle are taken from the directory. Files that are
+        there already stay; one with other content is refused (`PublishRefused`), or with `repair` replaced.
+        The checkpoint is not touched. After a loss, `publish(reader, 0, size, repair=True)` makes everything
+        again.
         """
         if not 0 <= old_size <= new_size <= MAX_SIZE:
             raise PublishRefused(reason=f"the log cannot go from {old_size} to {new_size} entries")
@@ -263,8 +267,9 @@ class TileDirectory:
     def write_checkpoint(self, note: bytes) -> None:
         """Publish a checkpoint note, by rename, when the tiles give its root.
 
-        Refused (`PublishRefused`): a smaller size than is public, another origin, tiles that do not give the new root,
-        or no longer the old one. The same size and root again (with more witnesses) replaces the note.
+        Refused (`PublishRefused`): a smaller size than is public, another origin, tiles that do not give the
+        new root, or no longer the old one. The same size and root again (with more witnesses) replaces the
+        note.
         """
         new = peek_checkpoint(note)
         with self.publishing():
@@ -282,7 +287,8 @@ class TileDirectory:
                 self._write(CHECKPOINT, note)
 
     def prune_partials(self, start: int = 0) -> int:
-        """Delete the partial files of tiles that are public in full; return how many. Readers fall back to the full.
+        """Delete the partial files of tiles that are public in full; return how many. Readers fall back to
+        the full.
 
         `start` is an entry position before which nothing is left to do.
         """
@@ -374,11 +380,11 @@ class TileDirectory:
         self._make_directory(target.parent)
         self._make_directory(staging)
         temporary = staging / name.replace("/", "-")
-        with open(temporary, "wb") as file:
+        with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, target)
+        temporary.replace(target)
         _sync_directory(target.parent)
 
     def _make_directory(self, folder: Path) -> None:

@@ -1,8 +1,8 @@
 """Ranges of numbered units. The only code that does arithmetic on them.
 
-A range is inclusive at both ends, `[start, end]`, numbers run from 1 to 2^63 - 1, and a range has at least one unit. What
-others got wrong and cannot be written here: a child one unit too long, an empty child, counts that add up over ranges
-that do not, a count stated beside a range that has another one.
+A range is inclusive at both ends, `[start, end]`, numbers run from 1 to 2^63 - 1, and a range has at least
+one unit. What others got wrong and cannot be written here: a child one unit too long, an empty child, counts
+that add up over ranges that do not, a count stated beside a range that has another one.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ MAX_UNIT: Final = 2**63 - 1
 
 
 def whole_units(value: object) -> int:
-    """`value` if it is a whole number from 1 to 2^63 - 1 (no bool, no text, no float); else `NotWholeUnits`."""
+    """`value` if it is a whole number from 1 to 2^63 - 1, not a bool, text or float; else `NotWholeUnits`."""
     if type(value) is not int or not 1 <= value <= MAX_UNIT:
         raise NotWholeUnits(value=repr(value)[:40], maximum=MAX_UNIT)
     return value
@@ -78,8 +78,8 @@ class UnitRange:
     def split(self, *last_units: int) -> tuple["UnitRange", ...]:
         """Cut after each of `last_units` (the last unit of each part but the final one), in ascending order.
 
-        `UnitRange(1, 1000).split(250)` is 1-250 and 251-1000. Raises `UnitsOutside` for a cut that would leave an
-        empty part.
+        `UnitRange(1, 1000).split(250)` is 1-250 and 251-1000. Raises `UnitsOutside` for a cut that would
+        leave an empty part.
         """
         parts: list[UnitRange] = []
         start = self.start
@@ -91,7 +91,10 @@ class UnitRange:
         return (*parts, UnitRange(start, self.end))
 
     def split_counts(self, counts: Sequence[int]) -> tuple["UnitRange", ...]:
-        """Consecutive parts of these counts, lowest first. They must add up to the whole, else `UnitsMiscounted`."""
+        """Consecutive parts of these counts, lowest first.
+
+        They must add up to the whole, else `UnitsMiscounted`.
+        """
         if sum(whole_units(count) for count in counts) != self.count:
             raise UnitsMiscounted(units=str(self), available=self.count, stated=sum(counts))
         parts: list[UnitRange] = []

@@ -17,7 +17,7 @@ from ledger.proof import TlogProof
 
 @dataclass(frozen=True, slots=True)
 class VerifiedEntry:
-    """An entry that is in the log: at `index` of `size`, sequenced at `at_ms` (milliseconds since 1970, UTC)."""
+    """An entry of the log: at `index` of `size`, sequenced at `at_ms` (milliseconds since 1970, UTC)."""
 
     index: int
     size: int
@@ -37,13 +37,13 @@ def verify_entry(
     """Check that an entry is in the log, with nothing but the log's public key.
 
     1. The proof file is in its one spelling and carries no extra data, which nothing would vouch for.
-    2. Its checkpoint is signed by `vkey`, whose name is the log's origin (c2sp.org/tlog-checkpoint), and by every
-       one of `witnesses` (verifier keys).
+    2. Its checkpoint is signed by `vkey`, whose name is the log's origin (c2sp.org/tlog-checkpoint), and by
+       every one of `witnesses` (verifier keys).
     3. The entry's hash leads through the proof to the checkpoint's root (RFC 9162, 2.1.3.2).
     4. The entry is a leaf in its one spelling: time, payload, type, signatures.
     5. The payload is of the ledger's type and is canonical JSON.
-    6. With `actor_keys` (key id to public key) every actor's signature verifies. Without, the log vouches for having
-       checked them; whose the keys are stands in the log.
+    6. With `actor_keys` (key id to public key) every actor's signature verifies. Without, the log vouches for
+       having checked them; whose the keys are stands in the log.
 
     Signature lines by other keys are not looked at. Raises a `LedgerRefusal`.
     """
