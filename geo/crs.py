@@ -1,12 +1,14 @@
-"""Frames: the one in which land is recorded, those in which it arrives, and areas and distances on the ellipsoid.
+"""Frames: the one in which land is recorded, those in which it arrives, and areas and distances on the
+ellipsoid.
 
-Land is recorded in EPSG:4490 (CGCS2000), longitude before latitude, degrees. An edge is a straight line in those
-coordinates. WGS 84 degrees are taken over unchanged: the published step between the two frames is a null step, so what a
-phone measured is not claimed to better than a metre. All coordinates here are x before y (`always_xy`).
+Land is recorded in EPSG:4490 (CGCS2000), longitude before latitude, degrees. An edge is a straight line in
+those coordinates. WGS 84 degrees are taken over unchanged: the published step between the two frames is a
+null step, so what a phone measured is not claimed to better than a metre. All coordinates here are x before y
+(`always_xy`).
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, cast
@@ -28,6 +30,7 @@ from geo.errors import (
 )
 
 Polygonal = Polygon | MultiPolygon
+Floats = NDArray[np.float64]
 Coordinates = NDArray[np.float64]
 CrsInput = str | int | pyproj.CRS
 
@@ -69,14 +72,14 @@ def mu(area_m2: float) -> float:
     return area_m2 * MU_PER_M2
 
 
-# --- coordinate systems --------------------------------------------------------------------------------------------
+# --- coordinate systems -------------------------------------------------------------------------------------
 
 
 def parse_crs(given: CrsInput) -> pyproj.CRS:
     """The horizontal coordinate system of an EPSG number, an authority code, a URN or a WKT text.
 
-    PROJ strings and names are not read: they may point at files. An equivalent EPSG definition takes the place of a
-    WKT text, so that the same system has one spelling. Raises CrsUnknown, DatumShiftUnknown.
+    PROJ strings and names are not read: they may point at files. An equivalent EPSG definition takes the
+    place of a WKT text, so that the same system has one spelling. Raises CrsUnknown, DatumShiftUnknown.
     """
     crs = _horizontal(given if isinstance(given, pyproj.CRS) else _read_crs(given))
     if not (crs.is_geographic or crs.is_projected):
@@ -169,24 +172,27 @@ def _false_easting(crs: pyproj.CRS) -> float | None:
     return next((float(p.value) for p in operation.params if p.name == "False easting"), None)
 
 
-# --- moving geometries ---------------------------------------------------------------------------------------------
+# --- moving geometries --------------------------------------------------------------------------------------
 
 
 def to_store(geometry: Polygonal, source_crs: CrsInput) -> Polygonal:
     """Bring a polygon to EPSG:4490, longitude before latitude.
 
-    1. Each vertex must be a place in the source system (bounds, zone prefix, axis order, finite, and back again).
-    2. Projected edges are cut into pieces of at most 100 m, so that the recorded edge follows the drawn one to 1 mm.
+    1. Each vertex must be a place in the source system (bounds, zone prefix, axis order, finite, and back
+       again).
+    2. Projected edges are cut into pieces of at most 100 m, so that the recorded edge follows the drawn one
+       to 1 mm.
     3. The vertices are transformed.
 
     Does not round and does not judge validity: `polygon.canonical` and `polygon.check_valid` do.
-    Raises CrsUnknown, DatumShiftUnknown, CoordinatesOutOfRange, AxesSwapped, ZonePrefixConflict, TooManyVertices.
+    Raises CrsUnknown, DatumShiftUnknown, CoordinatesOutOfRange, AxesSwapped, ZonePrefixConflict,
+    TooManyVertices.
     """
     step = _step(_srs(source_crs))
     vertices = shapely.get_coordinates(geometry)
     _check_source(vertices, step)
     if step.forward is None:
-        return cast(Polygonal, shapely.force_2d(geometry))
+        return shapely.force_2d(geometry)
     _check_place(vertices, step)
     forward, length = step.forward, step.step
     return map_rings(geometry, lambda ring: forward(ring if length is None else densify(ring, length)))
@@ -196,7 +202,7 @@ def from_store(geometry: Polygonal, target_crs: CrsInput) -> Polygonal:
     """Bring a recorded polygon to another system, its edges cut to 0.001 degrees where they would bend."""
     step = _step(_srs(target_crs))
     if step.back is None:
-        return cast(Polygonal, shapely.force_2d(geometry))
+        return shapely.force_2d(geometry)
     back = step.back
     cut = step.step is not None
     return map_rings(geometry, lambda ring: back(densify(ring, DENSIFY_STEP_DEG) if cut else ring))
@@ -244,7 +250,8 @@ def _check_easting(xy: Coordinates, false_easting: float) -> None:
 
 
 def _check_place(xy: Coordinates, step: _Step) -> None:
-    assert step.forward is not None and step.back is not None
+    assert step.forward is not None
+    assert step.back is not None
     degrees = step.forward(xy)
     inside = (np.abs(degrees[:, 0]) <= 180.0) & (np.abs(degrees[:, 1]) <= 90.0)  # False for inf and nan
     if not inside.all():
@@ -307,43 +314,50 @@ def densify(ring: Coordinates, step: float) -> Coordinates:
     return np.concatenate([points, ring[-1:]])
 
 
-# --- the ellipsoid -------------------------------------------------------------------------------------------------
+# --- the ellipsoid ------------------------------------------------------------------------------------------
 
 
 def _zone(lat_rad: NDArray[np.float64]) -> NDArray[np.float64]:
-    """F of E-A2: b^2/2 * F is the ellipsoid's area per radian of longitude between the equator and a latitude."""
+    """F of E-A2: b^2/2 * F is the ellipsoid's area per radian of longitude between the equator and a
+    latitude.
+    """
     sine = np.sin(lat_rad)
     e = ECCENTRICITY
     return cast(NDArray[np.float64], sine / (1 - (e * sine) ** 2) + np.arctanh(e * sine) / e)
 
 
 def pixel_area_m2(lat_deg: ArrayLike, dlat_deg: float, dlon_deg: float) -> NDArray[np.float64]:
-    """Area on the GRS80 ellipsoid of cells with these centre latitudes, height and width, in degrees (E-A2, exact)."""
+    """Area on the GRS80 ellipsoid of cells with these centre latitudes, height and width, in degrees (E-A2,
+    exact).
+    """
     centre = np.radians(np.asarray(lat_deg, dtype=np.float64))
     half = np.radians(dlat_deg) / 2
     band = _zone(centre + half) - _zone(centre - half)
-    return cast(NDArray[np.float64], SEMI_MINOR_M**2 / 2 * np.radians(dlon_deg) * band)
+    return SEMI_MINOR_M**2 / 2 * np.radians(dlon_deg) * band
 
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(6)
 
 
-def areas_m2(geometries: ArrayLike) -> NDArray[np.float64]:
+def areas_m2(geometries: Sequence[Polygonal]) -> NDArray[np.float64]:
     """Ground area of each polygon of EPSG:4490, in m2 (E-A1): holes subtracted, parts added.
 
-    The geodesic area of the outline whose edges are straight in longitude and latitude, that is the limit of GRS80
-    geodesic areas as the edges are cut finer. It is the integral of E-A2's F along the edges (six-point Gauss, exact
-    to rounding for edges of any parcel), so that parts of a split polygon add up to the whole to about 1e-12, which
-    geodesics drawn between far vertices would not do. Polygons across the 180th meridian are not supported.
+    The geodesic area of the outline whose edges are straight in longitude and latitude, that is the limit of
+    GRS80 geodesic areas as the edges are cut finer. It is the integral of E-A2's F along the edges (six-point
+    Gauss, exact to rounding for edges of any parcel), so that parts of a split polygon add up to the whole to
+    about 1e-12, which geodesics drawn between far vertices would not do. Polygons across the 180th meridian
+    are not supported.
     """
-    array = np.asarray(geometries, dtype=object).reshape(-1)
+    array = np.empty(len(geometries), dtype=object)
+    array[:] = list(geometries)
     parts, owner = shapely.get_parts(array, return_index=True)
     rings, part = shapely.get_rings(parts, return_index=True)
     if len(rings) == 0:
         return np.zeros(len(array))
     area = _ring_areas_m2(rings)
     is_shell = np.append(True, part[1:] != part[:-1])
-    return np.bincount(owner[part], np.where(is_shell, area, -area), minlength=len(array))
+    signed: Floats = np.where(is_shell, area, -area)
+    return _sums(owner[part], signed, len(array))
 
 
 def _ring_areas_m2(rings: NDArray[np.object_]) -> NDArray[np.float64]:
@@ -360,7 +374,11 @@ def _ring_areas_m2(rings: NDArray[np.object_]) -> NDArray[np.float64]:
     for node, weight in zip(_NODES, _WEIGHTS, strict=True):
         mean += weight / 2 * (_zone(middle + half * node) - base)
     strip = mean * (rad[edge + 1, 0] - rad[edge, 0])
-    return np.abs(np.bincount(owner, strip, minlength=len(rings))) * (SEMI_MINOR_M**2 / 2)
+    return np.abs(_sums(owner, strip, len(rings))) * (SEMI_MINOR_M**2 / 2)
+
+
+def _sums(group: NDArray[np.int64], values: Floats, count: int) -> Floats:
+    return np.bincount(group, values, minlength=count).astype(np.float64)
 
 
 def area_m2(geometry: Polygonal) -> float:
@@ -377,8 +395,8 @@ def distance_m(lon0: float, lat0: float, lon1: float, lat1: float) -> float:
 class LocalFrame:
     """Metres east and north of a place, by the ellipsoid's radii there.
 
-    Linear in longitude and latitude, so straight recorded edges stay straight. For lengths of metres within a few
-    kilometres of the place: 10 km away the scale is off by about 1e-3.
+    Linear in longitude and latitude, so straight recorded edges stay straight. For lengths of metres within a
+    few kilometres of the place: 10 km away the scale is off by about 1e-3.
     """
 
     lon_deg: float
@@ -400,7 +418,7 @@ class LocalFrame:
     def to_metres(self, geometry: Polygonal) -> Polygonal:
         scale = np.array(self.metres_per_degree())
         origin = np.array([self.lon_deg, self.lat_deg])
-        return cast(Polygonal, shapely.transform(geometry, lambda xy: (xy - origin) * scale))
+        return shapely.transform(geometry, lambda xy: (xy - origin) * scale)
 
 
 _ALBERS_STEP: Final = pyproj.Transformer.from_pipeline(

@@ -4,7 +4,9 @@ from typing import ClassVar
 
 
 class GeoRefusal(Exception):
-    """Input that this package does not accept. `template` is an English sentence over the names in `facts`."""
+    """Input that this package does not accept. `template` is an English sentence over the names in
+    `facts`.
+    """
 
     code: ClassVar[str] = "geo_refused"
     template: ClassVar[str] = "The land or raster input was refused."
@@ -17,7 +19,7 @@ class GeoRefusal(Exception):
         return self.template.format(**self.facts)
 
 
-# --- files ---------------------------------------------------------------------------------------------------------
+# --- files --------------------------------------------------------------------------------------------------
 
 
 class FileUnreadable(GeoRefusal):
@@ -80,7 +82,9 @@ class CrsConflict(GeoRefusal):
 
 
 class DatumShiftUnknown(GeoRefusal):
-    """Beijing 1954 and Xi'an 1980 have no public transformation to CGCS2000 that would be good enough for land."""
+    """Beijing 1954 and Xi'an 1980 have no public transformation to CGCS2000 that would be good enough for
+    land.
+    """
 
     code = "datum_shift_unknown"
     template = "Coordinates in the datum {datum} cannot be brought to CGCS2000 without local parameters."
@@ -88,7 +92,10 @@ class DatumShiftUnknown(GeoRefusal):
 
 class ZonePrefixConflict(GeoRefusal):
     code = "zone_prefix_conflict"
-    template = "The easting {x} does not fit the coordinate system (false easting {false_easting}); check the zone prefix."
+    template = (
+        "The easting {x} does not fit the coordinate system (false easting {false_easting}); "
+        "check the zone prefix."
+    )
 
 
 class AxesSwapped(GeoRefusal):
@@ -125,7 +132,7 @@ class AttributeNotWritable(GeoRefusal):
     template = "The field {field} of row {row} cannot be written to a shapefile in {encoding}."
 
 
-# --- polygons ------------------------------------------------------------------------------------------------------
+# --- polygons -----------------------------------------------------------------------------------------------
 
 
 class GeometryEmpty(GeoRefusal):
@@ -170,7 +177,7 @@ class TooManyCells(GeoRefusal):
     template = "The outline touches more than {limit} cells of the land register's grid."
 
 
-# --- rasters -------------------------------------------------------------------------------------------------------
+# --- rasters ------------------------------------------------------------------------------------------------
 
 
 class RasterNotGeotiff(GeoRefusal):

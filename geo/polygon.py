@@ -1,4 +1,5 @@
-"""Polygons of record: one byte form for one outline, validity, overlap, and the cells by which neighbours are found.
+"""Polygons of record: one byte form for one outline, validity, overlap, and the cells by which neighbours are
+found.
 
 Everything here is in EPSG:4490, longitude before latitude.
 """
@@ -65,7 +66,7 @@ _CELL_STRIDE: Final = 1 << 18
 _FAULT: Final = re.compile(r"(?P<reason>.*?)\s*\[(?P<x>\S+) (?P<y>[^\]\s]+).*\]")
 
 
-# --- one form ------------------------------------------------------------------------------------------------------
+# --- one form -----------------------------------------------------------------------------------------------
 
 
 def polygonal(geometry: BaseGeometry | None) -> Polygonal:
@@ -78,12 +79,13 @@ def polygonal(geometry: BaseGeometry | None) -> Polygonal:
 
 
 def canonical(geometry: Polygonal) -> Polygonal:
-    """The one form of an outline: the same ground drawn from another vertex, in another direction, with its parts or
-    holes in another order or with a vertex repeated gives the same bytes.
+    """The one form of an outline: the same ground drawn from another vertex, in another direction, with its
+    parts or holes in another order or with a vertex repeated gives the same bytes.
 
-    Two dimensions; vertices on the grid of 1e-9 degrees; no vertex twice in a row; shells anticlockwise and holes
-    clockwise, each from its smallest vertex; holes and parts ascending; a single part is a Polygon. What rounding made
-    smaller than a triangle is gone (GeometryEmpty if nothing is left). Raises CoordinatesOutOfRange.
+    Two dimensions; vertices on the grid of 1e-9 degrees; no vertex twice in a row; shells anticlockwise and
+    holes clockwise, each from its smallest vertex; holes and parts ascending; a single part is a Polygon.
+    What rounding made smaller than a triangle is gone (GeometryEmpty if nothing is left). Raises
+    CoordinatesOutOfRange.
     """
     polygonal(geometry)
     check_limits(geometry)
@@ -121,7 +123,7 @@ def _ring(xy: Coordinates, *, anticlockwise: bool) -> Coordinates | None:
 
 def to_wkb(geometry: Polygonal) -> bytes:
     """Well-known binary, two dimensions, little endian."""
-    return cast(bytes, shapely.to_wkb(geometry, byte_order=1, output_dimension=2))
+    return shapely.to_wkb(geometry, byte_order=1, output_dimension=2)
 
 
 def from_wkb(wkb: bytes) -> Polygonal:
@@ -138,7 +140,7 @@ def digest(geometry: Polygonal) -> str:
     return hashlib.sha256(to_wkb(canonical(geometry))).hexdigest()
 
 
-# --- validity ------------------------------------------------------------------------------------------------------
+# --- validity -----------------------------------------------------------------------------------------------
 
 
 def check_limits(geometry: Polygonal) -> None:
@@ -155,8 +157,8 @@ def check_limits(geometry: Polygonal) -> None:
 def check_valid(geometry: BaseGeometry | None) -> Polygonal:
     """A polygon on which areas and overlaps mean something; nothing is repaired.
 
-    Raises GeometryEmpty, GeometryNotPolygonal, TooManyVertices, TooManyRings, CoordinatesOutOfRange, AxesSwapped, or
-    GeometryInvalid with the reason and the place.
+    Raises GeometryEmpty, GeometryNotPolygonal, TooManyVertices, TooManyRings, CoordinatesOutOfRange,
+    AxesSwapped, or GeometryInvalid with the reason and the place.
     """
     shape = polygonal(geometry)
     check_limits(shape)
@@ -177,7 +179,7 @@ def invalid(geometry: Polygonal) -> GeometryInvalid:
     return GeometryInvalid(reason=match["reason"], lon=float(match["x"]), lat=float(match["y"]))
 
 
-# --- overlap -------------------------------------------------------------------------------------------------------
+# --- overlap ------------------------------------------------------------------------------------------------
 
 
 class OverlapKind(StrEnum):
@@ -198,7 +200,9 @@ class OverlapRule:
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """What a candidate shares with a neighbour. Shares are of each one's own area; geometry is None for no overlap."""
+    """What a candidate shares with a neighbour. Shares are of each one's own area; geometry is None for no
+    overlap.
+    """
 
     kind: OverlapKind
     area_m2: float
@@ -211,8 +215,10 @@ class Overlap:
 def overlap(candidate: Polygonal, neighbour: Polygonal, rule: OverlapRule) -> Overlap:
     """Judge one pair of valid polygons.
 
-    1. The intersection is taken in longitude and latitude; its area is ground area. Up to `none_at_most_m2`: none.
-    2. A sliver vanishes when eroded by `erosion_m` on the ground and is at most `sliver_share_at_most` of the smaller.
+    1. The intersection is taken in longitude and latitude; its area is ground area. Up to `none_at_most_m2`:
+       none.
+    2. A sliver vanishes when eroded by `erosion_m` on the ground and is at most `sliver_share_at_most` of the
+       smaller.
     3. Anything else is refused.
 
     The answer is the same from both sides, with the shares exchanged.
@@ -240,8 +246,8 @@ def overlap(candidate: Polygonal, neighbour: Polygonal, rule: OverlapRule) -> Ov
 def judge_overlaps(candidate: Polygonal, neighbours: Sequence[Polygonal], rule: OverlapRule) -> list[Overlap]:
     """One answer for each neighbour, in their order; slivers are also judged together.
 
-    If the slivers together exceed `sliver_share_at_most` of the candidate, all of them are refused: many thin strips
-    are as much ground as one wide one. Each pair was already held to the share of its smaller parcel.
+    If the slivers together exceed `sliver_share_at_most` of the candidate, all of them are refused: many thin
+    strips are as much ground as one wide one. Each pair was already held to the share of its smaller parcel.
     """
     found = [overlap(candidate, neighbour, rule) for neighbour in neighbours]
     together = sum(one.candidate_share for one in found if one.kind is OverlapKind.SLIVER)
@@ -276,13 +282,15 @@ def _vanishes(geometry: Polygonal, erosion_m: float) -> bool:
     return all(frame.to_metres(part).buffer(-erosion_m).is_empty for part in parts_of(geometry))
 
 
-# --- cells ---------------------------------------------------------------------------------------------------------
+# --- cells --------------------------------------------------------------------------------------------------
 
 
 def cells(geometry: Polygonal) -> list[int]:
-    """The 512 m cells of the national equal-area grid that a polygon touches, ascending (TooManyCells above 4,096).
+    """The 512 m cells of the national equal-area grid that a polygon touches, ascending (TooManyCells above
+    4,096).
 
-    Cells within a metre are counted as touched, so polygons that overlap have a cell in common whatever the rounding.
+    Cells within a metre are counted as touched, so polygons that overlap have a cell in common whatever the
+    rounding.
     """
     found: set[int] = set()
     for part in parts_of(to_albers(geometry)):
@@ -315,7 +323,9 @@ def _cells_of_part(part: Polygon) -> list[int]:
 
 
 def coarse_cells(geometry: Polygonal) -> list[int]:
-    """The 2,048 m cells that contain the cells of a polygon, ascending: the order in which they are locked."""
+    """The 2,048 m cells that contain the cells of a polygon, ascending: the order in which they are
+    locked.
+    """
     ratio = COARSE_CELL_M // CELL_M
     found = set()
     for cell in cells(geometry):

@@ -1,0 +1,332 @@
+"""Rasters: the only module that imports rasterio. Windows, coordinate system and nodata become plain arrays.
+
+A raster is one GeoTIFF and nothing beside it: the driver is named, so that a file which is really a list of
+other files (VRT) is not followed, and sidecars which would change values, mask or georeference are refused.
+"""
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import numpy as np
+import pyproj
+import rasterio
+import rasterio.errors
+from numpy.typing import NDArray
+from rasterio.enums import MaskFlags
+from rasterio.transform import Affine
+from rasterio.windows import Window
+
+from geo.crs import crs_text, parse_crs
+from geo.errors import (
+    CrsUnknown,
+    FileUnreadable,
+    RasterBandMissing,
+    RasterCrsMissing,
+    RasterCrsUnsupported,
+    RasterGridMismatch,
+    RasterNotGeotiff,
+    RasterRotated,
+    RasterSidecar,
+    RasterTooLarge,
+    RasterUnreadable,
+)
+
+MAX_PIXELS: Final = 1 << 31
+MAX_BANDS: Final = 64
+MAX_TILE: Final = 4096
+MAX_STRIP_PIXELS: Final = 1 << 24
+GRID_TOLERANCE_CELLS: Final = 1e-6
+BLOCK: Final = 512
+
+_MAGIC: Final = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+_SIDECARS: Final = (".aux.xml", ".ovr", ".msk")
+_LOCKED: Final = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_PAM_ENABLED": "NO",
+    "GDAL_VRT_ENABLE_PYTHON": "NO",
+    "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none",
+    "GDAL_GEOREF_SOURCES": "INTERNAL",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Where the cells of a raster lie: `crs` in its one spelling, north-west corner, cell size (positive),
+    cells.
+
+    Units are those of the system, degrees or metres; x is east and y is north.
+    """
+
+    crs: str
+    x0: float
+    y0: float
+    dx: float
+    dy: float
+    width: int
+    height: int
+
+    @property
+    def is_geographic(self) -> bool:
+        return bool(pyproj.CRS(self.crs).is_geographic)
+
+    def difference(self, other: "Grid") -> str | None:
+        """What sets another grid apart by more than 1e-6 of a cell, or None when they are the same."""
+        if self.crs != other.crs:
+            return f"{_name(self.crs)} and {_name(other.crs)}"
+        if (self.width, self.height) != (other.width, other.height):
+            return f"{self.width} x {self.height} and {other.width} x {other.height} cells"
+        corners = (
+            ((self.x0 - other.x0) / self.dx, "west edge"),
+            ((self.y0 - other.y0) / self.dy, "north edge"),
+            ((self.dx - other.dx) * self.width / self.dx, "cell width"),
+            ((self.dy - other.dy) * self.height / self.dy, "cell height"),
+        )
+        return next((what for cells, what in corners if not abs(cells) <= GRID_TOLERANCE_CELLS), None)
+
+    def require(self, other: "Grid", name: str) -> None:
+        """Refuse a raster `name` on another grid (RasterGridMismatch); nothing is resampled on the way."""
+        if (difference := self.difference(other)) is not None:
+            raise RasterGridMismatch(name=name, difference=difference)
+
+    def as_dict(self) -> dict[str, str | float | int]:
+        return asdict(self)
+
+
+def _name(crs: str) -> str:
+    return crs if len(crs) < 40 else pyproj.CRS(crs).name
+
+
+@dataclass(frozen=True, slots=True)
+class RasterFacts:
+    """What identifies a raster in a run record."""
+
+    name: str
+    sha256: str
+    size_bytes: int
+    grid: Grid
+    bands: int
+    dtype: str
+    nodata: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RasterWindow:
+    """Values and validity of a window, both of shape (rows, columns)."""
+
+    values: NDArray[Any]
+    valid: NDArray[np.bool_]
+
+
+class RasterSource:
+    """One opened GeoTIFF. Reading is safe from any thread: each has its own handle, closed with the
+    source.
+    """
+
+    def __init__(self, path: Path, grid: Grid, bands: int, dtype: str, nodata: float | None) -> None:
+        self.path = path
+        self.grid = grid
+        self.bands = bands
+        self.dtype = dtype
+        self.nodata = nodata
+        self._local = threading.local()
+        self._handles: list[Any] = []
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Self:
+        """Open a GeoTIFF of this machine's file system.
+
+        1. The first bytes are those of a TIFF; no sidecar lies beside it.
+        2. The GTiff driver, and no other, opens it.
+        3. It is not too large, has a known system in degrees or metres, and is not rotated.
+
+        Raises FileUnreadable, RasterNotGeotiff, RasterSidecar, RasterTooLarge, RasterCrsMissing,
+        RasterCrsUnsupported, RasterRotated.
+        """
+        file = Path(path).resolve()
+        _check_magic(file)
+        _check_sidecars(file)
+        with _opened(file) as data:
+            _check_size(file.name, data)
+            grid = _grid_of(file.name, data)
+            dtype = str(data.dtypes[0])
+            return cls(
+                file, grid, int(data.count), dtype, None if data.nodata is None else float(data.nodata)
+            )
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @cached_property
+    def sha256(self) -> str:
+        """Digest of the file's bytes."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def facts(self) -> RasterFacts:
+        size = self.path.stat().st_size
+        return RasterFacts(self.name, self.sha256, size, self.grid, self.bands, self.dtype, self.nodata)
+
+    def read(self, row: int, column: int, height: int, width: int, band: int = 1) -> RasterWindow:
+        """The window that starts at (row, column) and lies inside the raster.
+
+        Not valid are nodata, not-a-number, infinities, and what an internal mask leaves out; 0 is a value.
+        Scale and offset of the band are applied. Raises RasterBandMissing, RasterUnreadable.
+        """
+        if not 1 <= band <= self.bands:
+            raise RasterBandMissing(name=self.name, bands=self.bands, band=band)
+        handle = self._handle()
+        window = Window(column, row, width, height)
+        try:
+            values = handle.read(band, window=window)
+            flags = handle.mask_flag_enums[band - 1]
+            valid = np.ones(values.shape, dtype=np.bool_)
+            if MaskFlags.per_dataset in flags:
+                valid &= handle.read_masks(band, window=window) > 0
+        except rasterio.errors.RasterioError as error:
+            raise RasterUnreadable(name=self.name, reason=str(error)[:120]) from error
+        valid &= _is_value(values, handle.nodatavals[band - 1])
+        scale, offset = handle.scales[band - 1], handle.offsets[band - 1]
+        if (scale, offset) != (1.0, 0.0):
+            values = values.astype(np.float64) * scale + offset
+        return RasterWindow(values, valid)
+
+    def _handle(self) -> Any:
+        handle = getattr(self._local, "handle", None)
+        if handle is None:
+            with rasterio.Env(**_LOCKED):
+                handle = rasterio.open(self.path, driver="GTiff", sharing=False)
+            self._local.handle = handle
+            with self._lock:
+                self._handles.append(handle)
+        return handle
+
+    def close(self) -> None:
+        """Close the handles of all threads. A later read opens again."""
+        with self._lock:
+            for handle in self._handles:
+                handle.close()
+            self._handles.clear()
+            self._local = threading.local()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _is_value(values: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
+    """True where a cell holds a number that is not nodata."""
+    if values.dtype.kind == "f":
+        valid: NDArray[np.bool_] = np.isfinite(values)
+    else:
+        valid = np.ones(values.shape, dtype=np.bool_)
+    if nodata is not None and np.isfinite(nodata):
+        valid &= values != values.dtype.type(nodata) if values.dtype.kind == "f" else values != nodata
+    return valid
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    try:
+        with rasterio.Env(**_LOCKED), rasterio.open(file, driver="GTiff", sharing=False) as data:
+            yield data
+    except rasterio.errors.RasterioIOError as error:
+        raise RasterNotGeotiff(name=file.name) from error
+
+
+def _check_magic(file: Path) -> None:
+    try:
+        with file.open("rb") as stream:
+            start = stream.read(4)
+    except OSError as error:
+        raise FileUnreadable(reason=error.strerror or type(error).__name__) from error
+    if start not in _MAGIC:
+        raise RasterNotGeotiff(name=file.name)
+
+
+def _check_sidecars(file: Path) -> None:
+    for ending in _SIDECARS:
+        for sidecar in (file.with_name(file.name + ending), file.with_suffix(ending)):
+            if sidecar.exists():
+                raise RasterSidecar(name=file.name, sidecar=sidecar.name)
+
+
+def _check_size(name: str, data: Any) -> None:
+    for count, limit, what in (
+        (data.width * data.height, MAX_PIXELS, "pixels"),
+        (data.count, MAX_BANDS, "bands"),
+    ):
+        if count > limit:
+            raise RasterTooLarge(name=name, count=int(count), what=what, limit=limit)
+    for rows, columns in data.block_shapes:
+        if rows * columns > MAX_STRIP_PIXELS or (data.is_tiled and max(rows, columns) > MAX_TILE):
+            raise RasterTooLarge(name=name, count=int(max(rows, columns)), what="tile", limit=MAX_TILE)
+
+
+def _grid_of(name: str, data: Any) -> Grid:
+    if data.crs is None or data.transform == Affine.identity():
+        raise RasterCrsMissing(name=name)
+    try:
+        crs = parse_crs(data.crs.to_wkt())
+    except CrsUnknown as error:
+        raise RasterCrsUnsupported(name=name, crs=str(error.facts["crs"])) from error
+    if crs.is_projected and any(axis.unit_conversion_factor != 1.0 for axis in crs.axis_info):
+        raise RasterCrsUnsupported(name=name, crs=crs.name)
+    t = data.transform
+    if t.b != 0 or t.d != 0 or t.a <= 0 or t.e >= 0:
+        raise RasterRotated(name=name)
+    return Grid(crs_text(crs), t.c, t.f, t.a, -t.e, int(data.width), int(data.height))
+
+
+def write_geotiff(
+    path: str | os.PathLike[str],
+    array: NDArray[Any],
+    grid: Grid,
+    nodata: float | None = None,
+    *,
+    compress: str = "deflate",
+    block: int = 256,
+) -> None:
+    """Write (rows, columns) or (bands, rows, columns) as a tiled GeoTIFF, replacing `path` when it is
+    complete.
+
+    The same input gives the same bytes with the same GDAL. `nodata` is stated, never guessed.
+    """
+    bands = array[np.newaxis] if array.ndim == 2 else array
+    if bands.shape[1:] != (grid.height, grid.width):
+        shape = f"array of {bands.shape[2]} x {bands.shape[1]}"
+        raise RasterGridMismatch(name=Path(path).name, difference=shape)
+    target = Path(path)
+    partial = target.with_name(target.name + ".partial")
+    predictor = {"f": 3, "i": 2, "u": 2}.get(bands.dtype.kind, 1) if compress != "none" else 1
+    profile: dict[str, Any] = {
+        "driver": "GTiff",
+        "width": grid.width,
+        "height": grid.height,
+        "count": bands.shape[0],
+        "dtype": bands.dtype,
+        "crs": rasterio.CRS.from_user_input(grid.crs),
+        "transform": Affine(grid.dx, 0.0, grid.x0, 0.0, -grid.dy, grid.y0),
+        "nodata": nodata,
+        "tiled": True,
+        "blockxsize": block,
+        "blockysize": block,
+        "compress": compress,
+        "predictor": predictor,
+    }
+    with rasterio.Env(GDAL_PAM_ENABLED="NO"), rasterio.open(partial, "w", **profile) as out:
+        out.write(bands)
+    partial.replace(target)
