@@ -466,6 +466,77 @@ def _edge(acc: Floats, width: int, height: int, x0: float, y0: float, x1: float,
 
 
 @compiled
+def _accumulate(
+    acc: Floats, x: Floats, y: Floats, ring_starts: Ints, first: int, last: int, column0: int, row0: int
+) -> None:
+    """Clear a window that starts at (row0, column0) and add the edges of rings first..last to it."""
+    acc[:] = 0.0
+    height = acc.shape[0]
+    width = acc.shape[1] - 2
+    for ring in range(first, last):
+        for k in range(ring_starts[ring], ring_starts[ring + 1] - 1):
+            _edge(acc, width, height, x[k] - column0, y[k] - row0, x[k + 1] - column0, y[k + 1] - row0)
+
+
+@compiled
+def _needs(acc: Floats) -> tuple[int, int]:
+    """Edge cells and runs that an accumulated window will give."""
+    cells = 0
+    runs = 0
+    for row in range(acc.shape[0]):
+        total = 0.0
+        before = False
+        for column in range(acc.shape[1] - 2):
+            total += acc[row, column]
+            full = total >= 1.0 - _EPSILON
+            if full and not before:
+                runs += 1
+            if total > _EPSILON and not full:
+                cells += 1
+            before = full
+    return cells, runs
+
+
+@compiled
+def _emit(
+    acc: Floats,
+    origin: int,
+    cells: int,
+    runs: int,
+    cell_offset: NDArray[np.int32],
+    cell_share: NDArray[np.float32],
+    run_offset: NDArray[np.int32],
+    run_length: NDArray[np.int16],
+) -> tuple[int, int]:
+    """Write the edge cells and runs of a window whose first cell has offset `origin` in its block."""
+    width = acc.shape[1] - 2
+    for row in range(acc.shape[0]):
+        base = origin + row * BLOCK
+        total = 0.0
+        run = -1
+        for column in range(width):
+            total += acc[row, column]
+            if total >= 1.0 - _EPSILON:
+                if run < 0:
+                    run = column
+                continue
+            if run >= 0:
+                run_offset[runs] = base + run
+                run_length[runs] = column - run
+                runs += 1
+                run = -1
+            if total > _EPSILON:
+                cell_offset[cells] = base + column
+                cell_share[cells] = total
+                cells += 1
+        if run >= 0:
+            run_offset[runs] = base + run
+            run_length[runs] = width - run
+            runs += 1
+    return cells, runs
+
+
+@compiled
 def _shares(
     x: Floats,
     y: Floats,
@@ -483,8 +554,9 @@ def _shares(
     run_offset: NDArray[np.int32],
     run_length: NDArray[np.int16],
 ) -> tuple[int, int, int]:
-    """Fill the arrays of one chunk; the numbers of segments, cells and runs, or (-1, -1, -1) if there was no
-    room.
+    """Fill the arrays of one chunk, part by part and block by block.
+
+    Returns the numbers of segments, cells and runs, or (-1, -1, -1) if there was no room for them.
     """
     segments = 0
     cells = 0
@@ -509,71 +581,23 @@ def _shares(
                 column0 = max(left, block_column * BLOCK)
                 width = min(right, (block_column + 1) * BLOCK) - column0
                 acc = work[:height, : width + 2]
-                acc[:] = 0.0
-                for ring in range(ring_part[part], ring_part[part + 1]):
-                    for k in range(ring_starts[ring], ring_starts[ring + 1] - 1):
-                        _edge(
-                            acc,
-                            width,
-                            height,
-                            x[k] - column0,
-                            y[k] - row0,
-                            x[k + 1] - column0,
-                            y[k + 1] - row0,
-                        )
+                _accumulate(acc, x, y, ring_starts, ring_part[part], ring_part[part + 1], column0, row0)
+                need_cells, need_runs = _needs(acc)
+                if need_cells + need_runs == 0:
+                    continue
                 if (
                     segments >= len(segment_parcel)
-                    or cells + height * width > len(cell_offset)
-                    or runs + height * ((width + 1) // 2) > len(run_offset)
+                    or cells + need_cells > len(cell_offset)
+                    or runs + need_runs > len(run_offset)
                 ):
-                    need_cells = 0
-                    need_runs = 0
-                    for row in range(height):
-                        total = 0.0
-                        full = False
-                        for column in range(width):
-                            total += acc[row, column]
-                            is_full = total >= 1.0 - _EPSILON
-                            need_runs += is_full and not full
-                            need_cells += total > _EPSILON and not is_full
-                            full = is_full
-                    if (
-                        segments >= len(segment_parcel)
-                        or cells + need_cells > len(cell_offset)
-                        or runs + need_runs > len(run_offset)
-                    ):
-                        return -1, -1, -1
-                cells_before = cells
-                runs_before = runs
-                for row in range(height):
-                    base = (row0 + row - block_row * BLOCK) * BLOCK + column0 - block_column * BLOCK
-                    total = 0.0
-                    run = -1
-                    for column in range(width):
-                        total += acc[row, column]
-                        if total >= 1.0 - _EPSILON:
-                            if run < 0:
-                                run = column
-                            continue
-                        if run >= 0:
-                            run_offset[runs] = base + run
-                            run_length[runs] = column - run
-                            runs += 1
-                            run = -1
-                        if total > _EPSILON:
-                            cell_offset[cells] = base + column
-                            cell_share[cells] = total
-                            cells += 1
-                    if run >= 0:
-                        run_offset[runs] = base + run
-                        run_length[runs] = width - run
-                        runs += 1
-                if cells > cells_before or runs > runs_before:
-                    segment_parcel[segments] = part_parcel[part]
-                    segment_block[segments] = block_row * block_columns + block_column
-                    segment_cells[segments] = cells_before
-                    segment_runs[segments] = runs_before
-                    segments += 1
+                    return -1, -1, -1
+                segment_parcel[segments] = part_parcel[part]
+                segment_block[segments] = block_row * block_columns + block_column
+                segment_cells[segments] = cells
+                segment_runs[segments] = runs
+                segments += 1
+                origin = (row0 - block_row * BLOCK) * BLOCK + column0 - block_column * BLOCK
+                cells, runs = _emit(acc, origin, cells, runs, cell_offset, cell_share, run_offset, run_length)
     return segments, cells, runs
 
 

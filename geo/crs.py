@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, cast
+from typing import Final
 
 import numpy as np
 import pyproj
@@ -323,7 +323,8 @@ def _zone(lat_rad: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     sine = np.sin(lat_rad)
     e = ECCENTRICITY
-    return cast(NDArray[np.float64], sine / (1 - (e * sine) ** 2) + np.arctanh(e * sine) / e)
+    f: Floats = sine / (1 - (e * sine) ** 2) + np.arctanh(e * sine) / e
+    return f
 
 
 def pixel_area_m2(lat_deg: ArrayLike, dlat_deg: float, dlon_deg: float) -> NDArray[np.float64]:
@@ -333,7 +334,8 @@ def pixel_area_m2(lat_deg: ArrayLike, dlat_deg: float, dlon_deg: float) -> NDArr
     centre = np.radians(np.asarray(lat_deg, dtype=np.float64))
     half = np.radians(dlat_deg) / 2
     band = _zone(centre + half) - _zone(centre - half)
-    return SEMI_MINOR_M**2 / 2 * np.radians(dlon_deg) * band
+    area: Floats = SEMI_MINOR_M**2 / 2 * np.radians(dlon_deg) * band
+    return area
 
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(6)
