@@ -1,0 +1,1 @@
+"""Biomass to tonnes of CO2 equivalent, by method version."""

@@ -1,0 +1,188 @@
+"""Methods: pure functions from measurements to carbon, and the versioned parameters that they compute with.
+
+No database, no web, no raster: numbers in, numbers out, so that anybody can recompute them.
+
+    area.py forest.py raster.py    E-A2; E-F1 to E-F4; E-R1, E-R2
+    plots.py plot_files.py         plot records, their change with its error, and reading them
+    calibration.py                 plots helped by rasters
+    uncertainty.py student.py      E-U1, E-U2, the quantile they need
+    crediting.py                   E-C1, its front part, E-B1, R-17
+    tiers.py version.py            what may be issued, as types; what decides a result, as digests
+    parameters.py data/            tables whose rows have a source and a mark
+    dispatch.py                    equation id and named values to outputs
+"""
+
+from registry.estimates.methods.area import PixelArea, pixel_area
+from registry.estimates.methods.calibration import CalibratedChange, calibrate
+from registry.estimates.methods.crediting import (
+    CreditingChain,
+    Issuable,
+    NetReduction,
+    Plausibility,
+    Reversal,
+    RiskMode,
+    crediting_chain,
+    issuable_kg,
+    net_reduction,
+    plausibility,
+    reversal,
+)
+from registry.estimates.methods.dispatch import EQUATIONS, calculate
+from registry.estimates.methods.errors import MethodRefusal
+from registry.estimates.methods.forest import (
+    GrowthCurve,
+    LinearStockChange,
+    Tree,
+    TreePlot,
+    VolumeStockChange,
+    growth_curve,
+    linear_biomass_t_ha,
+    linear_stock_change,
+    mixed_volume_carbon_tc_ha,
+    tree_plot,
+    volume_carbon_tc_ha,
+    volume_stock_change,
+)
+from registry.estimates.methods.parameters import (
+    BiomassFactors,
+    DeductionRule,
+    Mark,
+    ParameterSet,
+    RowUse,
+    SpeciesShare,
+    StandType,
+    canonical_json,
+    default_parameters,
+)
+from registry.estimates.methods.plot_files import RowFault, read_plots, read_tree_plots
+from registry.estimates.methods.plots import (
+    MeasuredTree,
+    PlotChange,
+    PlotEstimate,
+    PlotRecord,
+    TreePair,
+    VolumePair,
+    check_dates,
+    estimate_change,
+    plot_change,
+)
+from registry.estimates.methods.raster import (
+    ChangePixel,
+    ChangeSums,
+    RasterChange,
+    RasterStock,
+    StockPixel,
+    add_sums,
+    change_sums,
+    raster_change,
+    raster_stock,
+    raster_stock_of_sums,
+)
+from registry.estimates.methods.student import incomplete_beta, student_quantile
+from registry.estimates.methods.tiers import ExAnte, Measured, Screening, Verified, forecast, measured
+from registry.estimates.methods.uncertainty import (
+    Deduction,
+    MeanChange,
+    Stratum,
+    Term,
+    deduct,
+    deduction_rate,
+    stratified_mean,
+    uncertainty_of_product_pct,
+    uncertainty_of_sum_pct,
+)
+from registry.estimates.methods.version import (
+    DEFAULT_METHOD,
+    METHODS,
+    Biomass,
+    ChangeEstimator,
+    MethodVersion,
+    method_version,
+)
+
+__all__ = [
+    "DEFAULT_METHOD",
+    "EQUATIONS",
+    "METHODS",
+    "Biomass",
+    "BiomassFactors",
+    "CalibratedChange",
+    "ChangeEstimator",
+    "ChangePixel",
+    "ChangeSums",
+    "CreditingChain",
+    "Deduction",
+    "DeductionRule",
+    "ExAnte",
+    "GrowthCurve",
+    "Issuable",
+    "LinearStockChange",
+    "Mark",
+    "MeanChange",
+    "Measured",
+    "MeasuredTree",
+    "MethodRefusal",
+    "MethodVersion",
+    "NetReduction",
+    "ParameterSet",
+    "PixelArea",
+    "Plausibility",
+    "PlotChange",
+    "PlotEstimate",
+    "PlotRecord",
+    "RasterChange",
+    "RasterStock",
+    "Reversal",
+    "RiskMode",
+    "RowFault",
+    "RowUse",
+    "Screening",
+    "SpeciesShare",
+    "StandType",
+    "StockPixel",
+    "Stratum",
+    "Term",
+    "Tree",
+    "TreePair",
+    "TreePlot",
+    "Verified",
+    "VolumePair",
+    "VolumeStockChange",
+    "add_sums",
+    "calculate",
+    "calibrate",
+    "canonical_json",
+    "change_sums",
+    "check_dates",
+    "crediting_chain",
+    "deduct",
+    "deduction_rate",
+    "default_parameters",
+    "estimate_change",
+    "forecast",
+    "growth_curve",
+    "incomplete_beta",
+    "issuable_kg",
+    "linear_biomass_t_ha",
+    "linear_stock_change",
+    "measured",
+    "method_version",
+    "mixed_volume_carbon_tc_ha",
+    "net_reduction",
+    "pixel_area",
+    "plausibility",
+    "plot_change",
+    "raster_change",
+    "raster_stock",
+    "raster_stock_of_sums",
+    "read_plots",
+    "read_tree_plots",
+    "reversal",
+    "stratified_mean",
+    "student_quantile",
+    "tree_plot",
+    "uncertainty_of_product_pct",
+    "uncertainty_of_sum_pct",
+    "volume_carbon_tc_ha",
+    "volume_stock_change",
+]

@@ -1,0 +1,120 @@
+"""Method versions: which equations, in which code, with which parameter tables. A project's is fixed at
+registration.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from registry.estimates.methods.errors import UnknownMethod
+from registry.estimates.methods.parameters import (
+    DeductionRule,
+    Mark,
+    ParameterSet,
+    RowUse,
+    default_parameters,
+    sha256_hex,
+)
+
+CODE_VERSION: Final = "1"
+"""Raised whenever the arithmetic of any equation changes its results."""
+
+
+class Biomass(StrEnum):
+    """The one biomass equation of a project (D3)."""
+
+    VOLUME = "E-F1"
+    LINEAR = "E-F2"
+    TREES = "E-F3"
+
+
+class ChangeEstimator(StrEnum):
+    """How plots become a mean change. The method fixes it, so that nobody picks the best result
+    afterwards.
+    """
+
+    STRATIFIED = "stratified"
+    COMBINED_RATIO = "combined_ratio"
+    COMBINED_REGRESSION = "combined_regression"
+
+
+@dataclass(frozen=True, slots=True)
+class MethodVersion:
+    """Everything that decides a result besides the measurements."""
+
+    id: str
+    biomass: Biomass
+    estimator: ChangeEstimator
+    deduction_rule: str
+    code_version: str
+    parameters: ParameterSet
+
+    @property
+    def rule(self) -> DeductionRule:
+        return self.parameters.deduction_rules.row(self.deduction_rule)
+
+    def record(self) -> dict[str, object]:
+        """The facts of the method for a run record, JSON-able."""
+        return {
+            "id": self.id,
+            "biomass": self.biomass.value,
+            "estimator": self.estimator.value,
+            "deduction_rule": self.deduction_rule,
+            "code_version": self.code_version,
+            "parameter_tables": self.parameters.digests(),
+        }
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON of `record()`, hex."""
+        return sha256_hex(self.record())
+
+    def rows_to_attest(self, stand_types: Iterable[str]) -> tuple[RowUse, ...]:
+        """The rows used for these stand types that are not sure: a verifier attests them before issuance
+        (D2).
+        """
+        used: list[RowUse] = []
+        tables = self.parameters
+        for code in sorted(set(stand_types)):
+            row = tables.stand_types.row(code)
+            used.append(RowUse(tables.stand_types.name, code, row.mark, row.source))
+            if self.biomass is Biomass.LINEAR:
+                line = tables.linear_biomass.row(code)
+                used.append(RowUse(tables.linear_biomass.name, code, line.mark, line.source))
+        used.append(RowUse(tables.deduction_rules.name, self.rule.code, self.rule.mark, self.rule.source))
+        for code in _SETTINGS_OF_ISSUANCE:
+            setting = tables.settings.row(code)
+            used.append(RowUse(tables.settings.name, code, setting.mark, setting.source))
+        return tuple(use for use in used if use.mark is not Mark.SURE)
+
+
+_SETTINGS_OF_ISSUANCE: Final = ("reliability", "min_plots_per_stratum", "min_linear_volume_m3_ha")
+
+
+def _versions() -> tuple[MethodVersion, ...]:
+    tables = default_parameters()
+
+    def of(name: str, biomass: Biomass, estimator: ChangeEstimator) -> MethodVersion:
+        return MethodVersion(f"{name}/{CODE_VERSION}", biomass, estimator, "ar_cm", CODE_VERSION, tables)
+
+    plain = ChangeEstimator.STRATIFIED
+    return (
+        of("zj-ph-forest-management", Biomass.VOLUME, plain),
+        of("zj-ph-forest-management-linear", Biomass.LINEAR, plain),
+        of("zj-ph-forest-management-trees", Biomass.TREES, plain),
+        of("zj-ph-forest-management-ratio", Biomass.VOLUME, ChangeEstimator.COMBINED_RATIO),
+        of("zj-ph-forest-management-regression", Biomass.VOLUME, ChangeEstimator.COMBINED_REGRESSION),
+    )
+
+
+METHODS: Final[Mapping[str, MethodVersion]] = MappingProxyType({one.id: one for one in _versions()})
+DEFAULT_METHOD: Final = "zj-ph-forest-management/1"
+
+
+def method_version(method: str = DEFAULT_METHOD) -> MethodVersion:
+    """The method version of an id, or `UnknownMethod`."""
+    try:
+        return METHODS[method]
+    except KeyError:
+        raise UnknownMethod(method=method) from None
