@@ -31,7 +31,15 @@ class RowFault:
 
 MAX_FILE_BYTES: Final = 20_000_000
 
-_CHINESE_COLUMNS: Final[Mapping[str, str]] = {
+_OTHER_HEADINGS: Final[Mapping[str, str]] = {
+    "stand_type": "stratum",
+    "date1": "measured1_on",
+    "date2": "measured2_on",
+    "volume1_m3_ha": "v1_m3_ha",
+    "volume2_m3_ha": "v2_m3_ha",
+    "lon": "lon_deg",
+    "lat": "lat_deg",
+    "小班号": "parcel_key",
     "样地号": "plot_id",
     "林分类型": "stratum",
     "优势树种": "stratum",
@@ -56,7 +64,7 @@ _VOLUME_COLUMNS: Final = (
     "v2_m3_ha",
 )
 _TREE_COLUMNS: Final = ("plot_id", "stratum", "area_ha", "measured_on", "species", "dbh_cm")
-_OPTIONAL_COLUMNS: Final = ("lon_deg", "lat_deg")
+_OPTIONAL_COLUMNS: Final = ("parcel_key", "lon_deg", "lat_deg")
 _UNITS: Final[Mapping[str, str]] = {
     "area": "area_ha",
     "样地面积": "area_ha",
@@ -110,8 +118,8 @@ def _header(cells: Sequence[str], required: Sequence[str], faults: _Faults) -> d
     """
     positions: dict[str, int] = {}
     for index, cell in enumerate(cells):
-        name = cell.strip()
-        name = _CHINESE_COLUMNS.get(name, name.lower())
+        name = cell.strip().lower()
+        name = _OTHER_HEADINGS.get(name, name)
         if name in required or name in _OPTIONAL_COLUMNS:
             if name in positions:
                 faults.add(1, name, cell, "duplicated_column")
@@ -221,10 +229,10 @@ def _area(line: _Line, parameters: ParameterSet, faults: _Faults) -> float:
 def read_plots(content: str | bytes, parameters: ParameterSet | None = None) -> tuple[PlotRecord, ...]:
     """Plots with stand volumes from a CSV file (comma, semicolon or tab; UTF-8 or GB 18030).
 
-    Columns `plot_id, stratum, area_ha, measured1_on, measured2_on, v1_m3_ha, v2_m3_ha`, optionally `lon_deg,
-    lat_deg`; the Chinese headings of `_CHINESE_COLUMNS` and the Chinese names of stand types are taken too;
-    other columns are remarks. One row per plot. Raises `BadPlotFile`, whose fact `faults` lists every fault
-    as `{row, field, value, code}`; then nothing was read.
+    Columns `plot_id, stratum, area_ha, measured1_on, measured2_on, v1_m3_ha, v2_m3_ha`, optionally
+    `parcel_key, lon_deg, lat_deg`; the other headings of `_OTHER_HEADINGS` and the Chinese names of stand
+    types are taken too; further columns are remarks. One row per plot. Raises `BadPlotFile`,
+    whose fact `faults` lists every fault as `{row, field, value, code}`; then nothing was read.
     """
     tables = parameters or default_parameters()
     faults = _Faults()
@@ -252,6 +260,7 @@ def read_plots(content: str | bytes, parameters: ParameterSet | None = None) -> 
                 volumes,
                 _optional_number(line, "lon_deg", -180, 180, faults),
                 _optional_number(line, "lat_deg", -90, 90, faults),
+                line.cells.get("parcel_key") or None,
             )
         )
     if not plots and not faults.rows:
@@ -260,25 +269,38 @@ def read_plots(content: str | bytes, parameters: ParameterSet | None = None) -> 
     return tuple(plots)
 
 
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """What every row of a tree plot must repeat alike."""
+
+    stratum: str
+    area_ha: float
+    lon_deg: float | None
+    lat_deg: float | None
+    parcel_key: str | None
+
+
 def read_tree_plots(content: str | bytes, parameters: ParameterSet | None = None) -> tuple[PlotRecord, ...]:
     """Plots with their trees from a CSV file, one row per living tree and date.
 
-    Columns `plot_id, stratum, area_ha, measured_on, species, dbh_cm`, optionally `lon_deg, lat_deg`. A row
-    with neither species nor diameter says that the plot was visited and held no living tree, so that a felled
-    plot can be recorded. Each plot has exactly two dates, one stratum and one area. Raises `BadPlotFile`.
+    Columns `plot_id, stratum, area_ha, measured_on, species, dbh_cm`, optionally `parcel_key, lon_deg,
+    lat_deg`. A row with neither species nor diameter says that the plot was visited and held no living tree,
+    so that a felled plot can be recorded. Each plot has exactly two dates, one stratum and one area. Raises
+    `BadPlotFile`.
     """
     tables = parameters or default_parameters()
     faults = _Faults()
     visits: dict[str, dict[date, list[MeasuredTree]]] = {}
-    sites: dict[str, tuple[str, float, float | None, float | None]] = {}
+    sites: dict[str, _Site] = {}
     rows: dict[str, int] = {}
     for line in _lines(content, _TREE_COLUMNS, faults):
         plot_id = _name(line, "plot_id", faults)
-        site = (
+        site = _Site(
             _stand_type(line, "stratum", tables, faults),
             _area(line, tables, faults),
             _optional_number(line, "lon_deg", -180, 180, faults),
             _optional_number(line, "lat_deg", -90, 90, faults),
+            line.cells.get("parcel_key") or None,
         )
         if sites.setdefault(plot_id, site) != site:
             faults.add(line.row, "plot_id", plot_id, "plot_described_twice")
@@ -302,20 +324,17 @@ def read_tree_plots(content: str | bytes, parameters: ParameterSet | None = None
     )
 
 
-def _tree_record(
-    plot_id: str,
-    site: tuple[str, float, float | None, float | None],
-    visits: Mapping[date, Sequence[MeasuredTree]],
-) -> PlotRecord:
+def _tree_record(plot_id: str, site: _Site, visits: Mapping[date, Sequence[MeasuredTree]]) -> PlotRecord:
     (first, trees1), (second, trees2) = visits.items()
-    stratum, area_ha, lon_deg, lat_deg = site
+    measurement = TreePair(tuple(trees1), tuple(trees2))
     return PlotRecord(
         plot_id,
-        stratum,
-        area_ha,
+        site.stratum,
+        site.area_ha,
         first,
         second,
-        TreePair(tuple(trees1), tuple(trees2)),
-        lon_deg,
-        lat_deg,
+        measurement,
+        site.lon_deg,
+        site.lat_deg,
+        site.parcel_key,
     )

@@ -56,7 +56,10 @@ class TreePair:
 
 @dataclass(frozen=True, slots=True)
 class PlotRecord:
-    """One permanent plot, measured at two dates; `stratum` is a stand type code."""
+    """One permanent plot, measured at two dates; `stratum` is a stand type code.
+
+    `parcel_key` is the sub-compartment that the crew wrote down; where the plot lies is for `geo` to say.
+    """
 
     plot_id: str
     stratum: str
@@ -66,6 +69,7 @@ class PlotRecord:
     measurement: VolumePair | TreePair
     lon_deg: float | None = None
     lat_deg: float | None = None
+    parcel_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fixtures.sampling import COLUMNS
 from registry.estimates.methods import TreePair, VolumePair, estimate_change, read_plots, read_tree_plots
 from registry.estimates.methods.errors import BadPlotFile
 
@@ -28,6 +29,13 @@ def test_a_plot_is_read_with_its_values() -> None:
     assert (plot.measured1_on, plot.measured2_on) == (date(2019, 12, 3), date(2024, 11, 20))
     assert plot.measurement == VolumePair(68.2, 97.7)
     assert (plot.lon_deg, plot.lat_deg) == (118.41, 28.95)
+
+
+def test_the_demonstration_writes_columns_that_are_read() -> None:
+    row = "P001,GT-7,masson_pine,118.41,28.95,0.06,2020-01-02,61.20,2024-12-02,88.40"
+    (plot,) = read_plots("\ufeff" + ",".join(COLUMNS) + "\r\n" + row + "\r\n")
+    assert (plot.parcel_key, plot.stratum, plot.lon_deg) == ("GT-7", "masson_pine", 118.41)
+    assert plot.measurement == VolumePair(61.2, 88.4)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
