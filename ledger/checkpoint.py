@@ -25,7 +25,7 @@ class Checkpoint:
     root: bytes
 
     def __post_init__(self) -> None:
-        if not 0 < len(self.origin) <= MAX_ORIGIN_CHARACTERS or any(c < " " for c in self.origin):
+        if not 0 < len(self.origin) <= MAX_ORIGIN_CHARACTERS or not self.origin.isprintable():
             raise MalformedCheckpoint(reason="the origin is one line")
         if type(self.size) is not int or not 0 <= self.size <= MAX_SIZE:
             raise MalformedCheckpoint(reason="the size is a whole number from 0 to 2^63 - 1")

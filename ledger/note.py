@@ -169,6 +169,8 @@ class Note:
 
 def sign_note(text: str, signers: Sequence[Signer]) -> bytes:
     """The note of `text` (which ends in LF) with one line for each signer, in their order."""
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise MalformedNote(reason="a lone surrogate")
     note = Note(text, tuple(_line(text, signer) for signer in signers)).to_bytes()
     parse_note(note)
     return note
@@ -255,7 +257,7 @@ def _cosigned(text: str, time_s: int) -> bytes:
 
 
 def _is_name(name: str) -> bool:
-    return bool(name) and "+" not in name and not any(c.isspace() or c < " " for c in name)
+    return bool(name) and name.isprintable() and not any(c.isspace() or c == "+" for c in name)
 
 
 def _check_name(name: str) -> None:

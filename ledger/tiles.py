@@ -279,7 +279,8 @@ class TileDirectory:
                     raise PublishRefused(reason=f"the log is {old.origin}, not {new.origin}")
                 if new.size < old.size:
                     raise PublishRefused(reason=f"{old.size} entries are public, {new.size} are fewer")
-                if self.root(old.size) != old.root:
+                # From the tiles of the new size: those of the old one may be other files.
+                if root_from_nodes(old.size, self.nodes(new.size)) != old.root:
                     raise PublishRefused(reason="the tiles no longer give the root that is public")
             if self.root(new.size) != new.root:
                 raise PublishRefused(reason=f"the tiles do not give the root at {new.size} entries")

@@ -21,7 +21,7 @@ ECCENTRICITY_2: Final = 0.006_694_380_022_901
 
 FONT: Final = "Noto Sans SC"
 INK, PALE, GREEN, GREY = "#24332c", "#dfe5e1", "#1f5c43", "#7c8b83"
-LEFT, RIGHT, TOP, BOTTOM = 62.0, 12.0, 12.0, 24.0
+LEFT, RIGHT, TOP, BOTTOM = 58.0, 26.0, 12.0, 24.0
 LABEL_SIZE: Final = 9.0
 
 
@@ -145,11 +145,14 @@ def _label(frame: _Frame, outline: ParcelOutline) -> str:
     if max(xs) - min(xs) < 0.62 * LABEL_SIZE * len(outline.label) + 3 or max(ys) - min(ys) < LABEL_SIZE + 2:
         return ""
     x, y = (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2
-    return (
-        f'<text x="{_number(x)}" y="{_number(y + LABEL_SIZE * 0.35)}" text-anchor="middle" fill="{INK}" '
-        f'stroke="#ffffff" stroke-width="2" stroke-opacity="0.7" paint-order="stroke">'
+    text = (
+        f'<text x="{_number(x)}" y="{_number(y + LABEL_SIZE * 0.35)}" text-anchor="middle" {{style}}>'
         f"{escape(outline.label)}</text>"
     )
+    halo = (
+        'stroke="#ffffff" stroke-width="2.4" stroke-opacity="0.75" stroke-linejoin="round" aria-hidden="true"'
+    )
+    return text.replace("{style}", halo, 1) + text.replace("{style}", f'fill="{INK}"', 1)
 
 
 def _double_area(ring: Ring) -> int:

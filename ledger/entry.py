@@ -1,0 +1,116 @@
+"""What one entry of the log says: the payload that actors sign.
+
+One shape for every type of entry, so that one parser is enough for fifty years:
+
+    {"v": 1, "type", "id", "by", "role", "mandate", "machine", "subject", "action", "before", "after",
+     "reason_code", "facts": {...}, "commitments": {...}, "effects": [...]}
+
+`type` is `genesis`, `key.add` or `act` (one step of a state machine). `id` is the request id, unique in the log. `facts`
+holds integers, ASCII codes and digests, never names, coordinates or free text; those are bound by `commitments` (hex
+HMAC-SHA-256 over the record, see `ledger.commitment`).
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import ClassVar, Final
+
+from ledger.books import Effect, parse_effect
+from ledger.canonical import JsonValue, decode, encode
+from ledger.errors import LedgerRefusal
+
+VERSION: Final = 1
+TYPES: Final = frozenset({"genesis", "key.add", "act"})
+REQUEST_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+COMMITMENT: Final = re.compile(r"[0-9a-f]{64}")
+NAMES: Final = ("type", "id", "by", "role", "mandate", "machine", "subject", "action", "before", "after")
+
+
+class MalformedPayload(LedgerRefusal):
+    """A payload that is not of the one shape above."""
+
+    code: ClassVar[str] = "payload_malformed"
+    template: ClassVar[str] = "The entry's payload is malformed: {reason}."
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """The content of one entry; `to_bytes` and `parse_payload` are inverse to the byte."""
+
+    type: str
+    id: str
+    by: str
+    role: str
+    mandate: str
+    machine: str
+    subject: str
+    action: str
+    before: str
+    after: str
+    reason_code: str = ""
+    facts: dict[str, JsonValue] = field(default_factory=dict)
+    commitments: dict[str, str] = field(default_factory=dict)
+    effects: tuple[Effect, ...] = ()
+
+    def to_bytes(self) -> bytes:
+        return encode(
+            {
+                "v": VERSION,
+                "type": self.type,
+                "id": self.id,
+                "by": self.by,
+                "role": self.role,
+                "mandate": self.mandate,
+                "machine": self.machine,
+                "subject": self.subject,
+                "action": self.action,
+                "before": self.before,
+                "after": self.after,
+                "reason_code": self.reason_code,
+                "facts": self.facts,
+                "commitments": dict(self.commitments),
+                "effects": [effect.to_json() for effect in self.effects],
+            }
+        )
+
+
+def parse_payload(data: bytes) -> Payload:
+    """The payload that canonical bytes spell. Raises `MalformedPayload`, `NotCanonical` or a `BooksRefusal`."""
+    value = decode(data)
+    if not isinstance(value, dict) or value.get("v") != VERSION:
+        raise MalformedPayload(reason=f"not a version {VERSION} object")
+    expected = {"v", "reason_code", "facts", "commitments", "effects", *NAMES}
+    if set(value) != expected:
+        raise MalformedPayload(reason=f"fields {sorted(set(value) ^ expected)}")
+    texts = [_name(value, key) for key in NAMES]
+    if texts[0] not in TYPES:
+        raise MalformedPayload(reason=f"type {texts[0]!r} is unknown")
+    if not REQUEST_ID.fullmatch(texts[1]):
+        raise MalformedPayload(reason="id is not a lower-case UUID")
+    facts, effects = value["facts"], value["effects"]
+    if not isinstance(facts, dict) or not isinstance(effects, list):
+        raise MalformedPayload(reason="facts is an object, effects a list")
+    return Payload(
+        *texts,
+        reason_code=_name(value, "reason_code"),
+        facts=facts,
+        commitments=_commitments(value["commitments"]),
+        effects=tuple(parse_effect(effect) for effect in effects),
+    )
+
+
+def _name(value: dict[str, JsonValue], key: str) -> str:
+    text = value[key]
+    if not isinstance(text, str) or len(text) > 200 or not text.isascii():
+        raise MalformedPayload(reason=f"{key} is not a short ASCII text")
+    return text
+
+
+def _commitments(value: JsonValue) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise MalformedPayload(reason="commitments is an object")
+    commitments: dict[str, str] = {}
+    for name, digest in value.items():
+        if not isinstance(digest, str) or not COMMITMENT.fullmatch(digest):
+            raise MalformedPayload(reason=f"commitment {name} is not 64 hexadecimal digits")
+        commitments[name] = digest
+    return commitments

@@ -1,0 +1,1 @@
+"""Alembic migrations: the same schema on SQLite and PostgreSQL."""

@@ -1,0 +1,28 @@
+"""Runs migrations against the URL that `registry.database.migrate` hands over. Online only."""
+
+from alembic import context
+
+import registry.catalogue  # noqa: F401 - loads the models of every room
+from ledger import tables
+from registry.database import Base, UtcInstant, create_engine
+
+TARGET_METADATA = [tables.metadata, Base.metadata]
+
+def render(kind: str, thing: object, _context: object) -> str | bool:
+    """Write our own column types as what they are stored as: a migration must not change with the code."""
+    return "sa.BigInteger()" if kind == "type" and isinstance(thing, UtcInstant) else False
+
+
+def run() -> None:
+    engine = create_engine(context.config.attributes["url"])
+    with engine.connect() as connection:
+        context.configure(
+            connection=connection, target_metadata=TARGET_METADATA, compare_type=True, render_item=render
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+        connection.commit()
+    engine.dispose()
+
+
+run()

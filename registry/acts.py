@@ -1,0 +1,264 @@
+"""How an act becomes an entry: the desk a service works at.
+
+A service is one function `(desk, command) -> answer`. It loads, asks a rule, and calls `desk.act` once for the act of the person
+and `desk.consequence` for what the system does because of it. The same function serves three purposes, because it is
+deterministic for a given state: to *prepare* (the desk stops at the payload and everything is rolled back), to *submit* (the
+payload must come out as the signed bytes, else the state has moved), and to act at once with keys in server custody.
+"""
+
+import hashlib
+import hmac
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar, Protocol
+
+from sqlalchemy.orm import Session
+
+from ledger.books import Effect
+from ledger.canonical import JsonValue
+from ledger.commitment import commit
+from ledger.entry import Payload
+from ledger.envelope import PAYLOAD_TYPE, Envelope, Signature, encode_leaf, pae
+from ledger.keys import SigningKey
+from ledger.log import LedgerTransaction, SqlSource
+from ledger.replay import Entry, UnknownKey
+from registry.clock import milliseconds
+from registry.database import Committed
+from registry.errors import RegistryRefusal
+from registry.keyring import KeyNotHeld, KeyRing
+from registry.machine import ConfirmationMissing, Machine, Mandate, Role, Signer, check_authority
+from registry.projections import Projections, project, record_of
+
+CONSEQUENCE_NAMESPACE = uuid.UUID("5d6b0c5e-7a57-5f0e-9f0e-6a1f5c0f7a11")
+SYSTEM = Mandate("system", "system", "registry", Role.SYSTEM)
+ROOT = Mandate("root", "root", "registry", Role.ROOT)
+
+
+class Directory(Protocol):
+    """Who may act for whom. The accounts room answers; `app.py` says so."""
+
+    def mandates(self, session: Session, person: str) -> tuple[Mandate, ...]: ...
+
+    def server_key(self, session: Session, person: str) -> str | None: ...
+
+
+class Mode(StrEnum):
+    PREPARE = "prepare"
+    SUBMIT = "submit"
+    SERVER = "server"
+
+
+class Prepared(Exception):  # noqa: N818 - not an error: the way out of a prepared act
+    """The payload an act would log. Carried out of the savepoint, which rolls back."""
+
+    def __init__(self, payload: bytes) -> None:
+        super().__init__("prepared")
+        self.payload = payload
+
+
+class Awaiting(Exception):  # noqa: N818 - not an error: a second signature is needed first
+    """The act is in order and signed by its initiator; another person has to sign the same payload."""
+
+    def __init__(self, payload: bytes, signatures: Sequence[Signature], needed: str) -> None:
+        super().__init__("awaiting")
+        self.payload = payload
+        self.signatures = tuple(signatures)
+        self.needed = needed
+
+
+class PayloadMoved(RegistryRefusal):
+    """Between prepare and submit the registry moved on. Nothing was written."""
+
+    code: ClassVar[str] = "state_moved_since_prepare"
+    template: ClassVar[str] = "The registry has moved on since the act was prepared; prepare it again."
+
+
+class NotSimulated(RegistryRefusal):
+    code: ClassVar[str] = "not_simulated"
+    template: ClassVar[str] = "This is possible in a simulated installation only."
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A commitment made in this act: its digest for the entry, its key and values for the row."""
+
+    digest: str
+    key: bytes
+    values: Mapping[str, Any]
+
+    def reveal(self, row: Committed) -> None:
+        """Put key and values on the projected row they belong to."""
+        row.commitment_key = self.key
+        for name, value in self.values.items():
+            setattr(row, name, value)
+
+
+@dataclass(slots=True)
+class Desk:
+    """One act in progress, inside the writer's transaction.
+
+    `salt` is 32 random bytes kept with the request from its first call on, so that commitments come out the same when the act is
+    prepared, submitted and confirmed.
+    """
+
+    session: Session
+    ledger: LedgerTransaction
+    keyring: KeyRing
+    projections: Projections
+    directory: Directory
+    now: datetime
+    simulated: bool
+    actor: Mandate
+    request_id: str
+    salt: bytes
+    mode: Mode = Mode.SERVER
+    expected: bytes | None = None
+    collected: tuple[Signature, ...] = ()
+    server_signers: tuple[str, ...] = ()
+    entries: list[Entry] = field(default_factory=list)
+    _acted: bool = False
+
+    # -- what services call
+
+    def act(
+        self,
+        machine: Machine,
+        action: str,
+        subject: str,
+        *,
+        facts: Mapping[str, JsonValue] | None = None,
+        commitments: Mapping[str, Opened] | None = None,
+        effects: Sequence[Effect] = (),
+        reason_code: str = "",
+        type_: str = "act",
+    ) -> Entry:
+        """Log the person's own act; once per command.
+
+        Raises `TransitionRefused`, `NotAuthorised`, a `LedgerRefusal`; `Prepared` and `Awaiting` on the way.
+        """
+        if self._acted:
+            raise RuntimeError("a command has one act of its own; what follows from it is a consequence")
+        self._acted = True
+        payload = self._payload(
+            self.request_id, self.actor, machine, action, subject, facts, commitments, effects, reason_code, type_
+        )
+        return self._append(payload, self._sign(machine, payload))
+
+    def consequence(
+        self,
+        machine: Machine,
+        action: str,
+        subject: str,
+        *,
+        facts: Mapping[str, JsonValue] | None = None,
+        commitments: Mapping[str, Opened] | None = None,
+        effects: Sequence[Effect] = (),
+        reason_code: str = "",
+    ) -> Entry:
+        """Log what the system does because of the act, signed by the registry's `system` key."""
+        entry_id = str(uuid.uuid5(CONSEQUENCE_NAMESPACE, f"{self.request_id}/{len(self.entries)}"))
+        payload = self._payload(
+            entry_id, SYSTEM, machine, action, subject, facts, commitments, effects, reason_code, "act"
+        )
+        rule = machine.step(payload.before, action, subject)
+        check_authority(machine.name, action, rule, SYSTEM, SYSTEM.person, [Signer(SYSTEM.person, (SYSTEM,))])
+        return self._append(payload, [_signature(self.keyring.get("system"), payload.to_bytes())])
+
+    def state(self, machine: Machine, subject: str) -> str:
+        """The subject's state: what the log implies, else the machine's initial one."""
+        return SqlSource(self.session).subject_state(machine.name, subject) or machine.initial
+
+    def commitment(self, label: str, model: type[Any], /, **values: Any) -> Opened:
+        """Commit the committed columns of one row of `model`; `label` is unique within the request."""
+        key = hmac.new(self.salt, f"{self.request_id}/{label}".encode(), hashlib.sha256).digest()
+        return Opened(commit(key, dict(record_of(model, values))), key, values)
+
+    def commit_record(self, name: str, record: dict[str, JsonValue]) -> Opened:
+        """Commit a record that is kept as a document rather than as columns."""
+        key = hmac.new(self.salt, f"{self.request_id}/{name}".encode(), hashlib.sha256).digest()
+        return Opened(commit(key, record), key, record)
+
+    # -- how an entry is made
+
+    def _payload(
+        self,
+        entry_id: str,
+        by: Mandate,
+        machine: Machine,
+        action: str,
+        subject: str,
+        facts: Mapping[str, JsonValue] | None,
+        commitments: Mapping[str, Opened] | None,
+        effects: Sequence[Effect],
+        reason_code: str,
+        type_: str,
+    ) -> Payload:
+        before = self.state(machine, subject)
+        rule = machine.step(before, action, subject)
+        return Payload(
+            type=type_,
+            id=entry_id,
+            by=by.person,
+            role=by.role.value,
+            mandate=by.id,
+            machine=machine.name,
+            subject=subject,
+            action=action,
+            before=before,
+            after=rule.after,
+            reason_code=reason_code,
+            facts=dict(facts or {}),
+            commitments={name: opened.digest for name, opened in (commitments or {}).items()},
+            effects=tuple(effects),
+        )
+
+    def _sign(self, machine: Machine, payload: Payload) -> list[Signature]:
+        content = payload.to_bytes()
+        rule = machine.step(payload.before, payload.action, payload.subject)
+        if self.mode is Mode.PREPARE:
+            if self.actor.role not in rule.roles and self.actor.role not in rule.confirmers:
+                check_authority(machine.name, payload.action, rule, self.actor, payload.by, [])
+            raise Prepared(content)
+        if self.expected is not None and self.expected != content:
+            raise PayloadMoved()
+        signatures = [*self.collected, *(self._server_signature(p, content) for p in self.server_signers)]
+        signers = [self._signer(signature, content) for signature in signatures]
+        try:
+            check_authority(machine.name, payload.action, rule, self.actor, payload.by, signers)
+        except ConfirmationMissing as missing:
+            raise Awaiting(content, signatures, str(missing.facts["needed"])) from missing
+        return signatures
+
+    def _server_signature(self, person: str, content: bytes) -> Signature:
+        if person == ROOT.person:
+            return _signature(self.keyring.get("root"), content)
+        keyid = self.directory.server_key(self.session, person)
+        if keyid is None:
+            raise KeyNotHeld(keyid=f"of {person}")
+        return _signature(self.keyring.get(keyid), content)
+
+    def _signer(self, signature: Signature, content: bytes) -> Signer:
+        key = SqlSource(self.session).actor_key(signature.keyid)
+        if key is None:
+            raise UnknownKey(keyid=signature.keyid)
+        Envelope(content, PAYLOAD_TYPE, (signature,)).verify({key.keyid: key.public_key})
+        if key.person == ROOT.person:
+            return Signer(ROOT.person, (ROOT,))
+        return Signer(key.person, self.directory.mandates(self.session, key.person))
+
+    def _append(self, payload: Payload, signatures: Sequence[Signature]) -> Entry:
+        envelope = Envelope(
+            payload.to_bytes(), PAYLOAD_TYPE, tuple(sorted(signatures, key=lambda s: s.keyid))
+        )
+        at_ms = max(milliseconds(self.now), self.ledger.last_at_ms)
+        entry = self.ledger.append(encode_leaf(at_ms, envelope), check_signatures=False)
+        project(self.session, entry, self.projections)
+        self.entries.append(entry)
+        return entry
+
+
+def _signature(key: SigningKey, content: bytes) -> Signature:
+    return Signature(key.keyid, key.sign(pae(PAYLOAD_TYPE, content)))

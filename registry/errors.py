@@ -1,0 +1,21 @@
+"""The root of every refusal of the registry.
+
+A refusal is bad input, named in the domain: it has a stable `code`, one English sentence with named facts (which is
+also the message id of its translations) and the facts themselves. `problem.py` is the one table from refusals to HTTP.
+"""
+
+from typing import ClassVar
+
+
+class RegistryRefusal(Exception):
+    """A request that the registry does not carry out. Nothing was written."""
+
+    code: ClassVar[str] = "refused"
+    template: ClassVar[str] = "The request was refused."
+
+    def __init__(self, **facts: object) -> None:
+        super().__init__()
+        self.facts = facts
+
+    def __str__(self) -> str:
+        return self.template.format(**self.facts)

@@ -1,0 +1,197 @@
+"""One installation, opened: database, log, keys, writer and office put together.
+
+`Installation.create` makes a new one: keys, schema, the genesis entry and the published log. `Installation.open` starts an
+existing one: it checks that the database has not fallen behind what was published (a restored backup would otherwise sign a
+second history) and publishes what a crash left unpublished.
+"""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import ClassVar
+
+from ledger import log as ledger_log
+from ledger.books import Limit, OpenAccount
+from ledger.checkpoint import open_checkpoint
+from ledger.entry import Payload
+from ledger.envelope import Envelope, encode_leaf
+from ledger.log import LedgerTransaction
+from ledger.note import NoteSigner
+from ledger.tiles import TileDirectory
+from registry import clock as clocks
+from registry.accounts.rules import BANK_ACCOUNT, LOG, MONEY
+from registry.accounts.service import AccountsDirectory
+from registry.acts import ROOT
+from registry.catalogue import ACTS, PROJECTIONS
+from registry.clock import Clock, SystemClock, clock_of, milliseconds
+from registry.database import Database, migrate
+from registry.errors import RegistryRefusal
+from registry.keyring import KeyRing
+from registry.machine import Mandate
+from registry.office import Office
+from registry.projections import project
+from registry.settings import Home
+from registry.writer import Writer
+
+LOG_KEY, ROOT_KEY, SYSTEM_KEY = "log", "root", "system"
+
+
+class HomeTaken(RegistryRefusal):
+    code: ClassVar[str] = "home_taken"
+    template: ClassVar[str] = "{path} holds an installation already."
+
+
+class HomeMissing(RegistryRefusal):
+    code: ClassVar[str] = "home_missing"
+    template: ClassVar[str] = "{path} holds no installation; `tanhui db create` makes one."
+
+
+class DatabaseBehind(RegistryRefusal):
+    """The published log is ahead of the database: a backup was restored. Signing now would fork the log."""
+
+    code: ClassVar[str] = "database_behind_log"
+    template: ClassVar[str] = "The published log has {published} entries, the database only {committed}; nothing is signed."
+
+
+@dataclass(slots=True)
+class Installation:
+    """An open installation. Close it to let queued acts finish."""
+
+    home: Home
+    database: Database
+    clock: Clock
+    tiles: TileDirectory
+    signer: NoteSigner
+    office: Office
+    writer: Writer
+
+    @property
+    def root(self) -> Mandate:
+        return ROOT
+
+    @property
+    def vkey(self) -> str:
+        return self.signer.vkey
+
+    @classmethod
+    def create(
+        cls, home: Home, origin: str, *, simulated_at: datetime | None = None, passphrase: str | None = None
+    ) -> "Installation":
+        """A new installation in an empty folder. `simulated_at` makes it a simulated one, for good."""
+        if home.vkey.exists():
+            raise HomeTaken(path=str(home.path))
+        for folder in (home.path, home.log, home.certificates, home.rasters):
+            folder.mkdir(parents=True, exist_ok=True)
+        keyring = KeyRing(home.keys, passphrase)
+        signer = NoteSigner(origin, keyring.create(LOG_KEY))
+        keyring.create(ROOT_KEY)
+        keyring.create(SYSTEM_KEY)
+        migrate(home.database_url)
+        database = Database(home.database_url)
+        _write_genesis(database, keyring, signer, origin, simulated_at)
+        database.dispose()
+        _write_durably(home.vkey, signer.vkey + "\n")
+        return cls.open(home, passphrase=passphrase)
+
+    @classmethod
+    def open(cls, home: Home, *, passphrase: str | None = None) -> "Installation":
+        """Start an existing installation; raises `HomeMissing` or `DatabaseBehind`."""
+        if not home.vkey.exists():
+            raise HomeMissing(path=str(home.path))
+        keyring = KeyRing(home.keys, passphrase)
+        migrate(home.database_url)
+        database = Database(home.database_url)
+        with database.read() as session:
+            origin = ledger_log.origin(session)
+        signer = NoteSigner(origin, keyring.get(LOG_KEY))
+        tiles = TileDirectory(home.log)
+        publish(database, tiles, signer)
+        clock = clock_of(database)
+        writer = Writer(database, signer, lambda: publish(database, tiles, signer))
+        office = Office(writer, keyring, clock, PROJECTIONS, AccountsDirectory(), ACTS)
+        return cls(home, database, clock, tiles, signer, office, writer)
+
+    def close(self) -> None:
+        self.writer.close()
+        self.database.dispose()
+
+
+@contextmanager
+def opened(home: Home, *, passphrase: str | None = None) -> Iterator[Installation]:
+    installation = Installation.open(home, passphrase=passphrase)
+    try:
+        yield installation
+    finally:
+        installation.close()
+
+
+def publish(database: Database, tiles: TileDirectory, signer: NoteSigner) -> None:
+    """Bring the published log up to the newest committed checkpoint.
+
+    Any process may call it; a file lock serialises them and the published size never falls. Raises `DatabaseBehind` when more was
+    published than is committed.
+    """
+    with tiles.publishing(), database.read() as session:
+        note = ledger_log.last_checkpoint(session)
+        if note is None:
+            return
+        size = open_checkpoint(note, signer.verifier).size
+        published = tiles.published_size()
+        if published > size:
+            raise DatabaseBehind(published=published, committed=size)
+        if published < size:
+            tiles.publish(lambda start, end: ledger_log.leaves(session, start, end), published, size)
+            tiles.write_checkpoint(note)
+
+
+def _write_genesis(
+    database: Database, keyring: KeyRing, signer: NoteSigner, origin: str, simulated_at: datetime | None
+) -> None:
+    """The first entry: the log's name and key, the root and system keys, and whether time is simulated."""
+    now = simulated_at or SystemClock().now()
+    payload = Payload(
+        type="genesis",
+        id=str(uuid.uuid4()),
+        by=ROOT.person,
+        role=ROOT.role.value,
+        mandate=ROOT.id,
+        machine=LOG.name,
+        subject=origin,
+        action="open",
+        before=LOG.initial,
+        after=LOG.step(LOG.initial, "open", origin).after,
+        facts={
+            "clock": "simulated" if simulated_at else "real",
+            "hash": "sha256",
+            "suite": "ed25519",
+            "vkey": signer.vkey,
+            "keys": [
+                {"public": keyring.get(name).public_bytes.hex(), "person": name, "custody": "server", "suite": "ed25519"}
+                for name in (ROOT_KEY, SYSTEM_KEY)
+            ],
+        },
+        effects=(OpenAccount(BANK_ACCOUNT, MONEY, Limit.NONE, False, "registry"),),
+    )
+    envelope = Envelope(payload.to_bytes()).sign(keyring.get(ROOT_KEY))
+    with database.write() as session:
+        if simulated_at is not None:
+            clocks.start_simulation(session, simulated_at)
+        ledger_log.create(session, origin)
+        ledger = LedgerTransaction(session)
+        entry = ledger.append(encode_leaf(milliseconds(now), envelope))
+        project(session, entry, PROJECTIONS)
+        ledger.seal(signer)
+
+
+def _write_durably(path: Path, text: str) -> None:
+    """A small file that exists whole or not at all."""
+    temporary = path.with_suffix(".new")
+    with temporary.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)

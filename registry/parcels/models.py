@@ -1,0 +1,64 @@
+"""Rows of the parcels room."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped
+
+from registry.database import Base, Committed, UtcInstant, committed, logged, working
+from registry.projections import Subject
+
+
+class ParcelDraft(Base):
+    """A parcel before it is submitted: nobody relies on it, nothing of it is logged."""
+
+    __tablename__ = "parcel_draft"
+
+    id: Mapped[str] = working(sa.String(36), primary_key=True)
+    organisation_id: Mapped[str] = working(sa.ForeignKey("organisation.id"), index=True)
+    import_id: Mapped[str] = working(sa.String(36), index=True)
+    row_number: Mapped[int] = working(sa.Integer)
+    wkb: Mapped[bytes] = working(sa.LargeBinary)
+    area_cm2: Mapped[int] = working(sa.BigInteger)
+    county: Mapped[str] = working(sa.String(6))
+    code: Mapped[str] = working(sa.String(80))
+    village: Mapped[str] = working(sa.String(200))
+    stand_type: Mapped[str] = working(sa.String(40))
+    tenure: Mapped[dict[str, Any]] = working(sa.JSON)
+    attributes: Mapped[dict[str, Any]] = working(sa.JSON)
+    source_sha256: Mapped[str] = working(sa.String(64))
+    submitted: Mapped[bool] = working(sa.Boolean)
+    created_at: Mapped[datetime] = working(UtcInstant)
+
+
+class Parcel(Subject, Base):
+    """Land under one tenure. Its ground and names are in its versions."""
+
+    __tablename__ = "parcel"
+
+    organisation_id: Mapped[str] = logged(sa.ForeignKey("organisation.id"), index=True)
+    county: Mapped[str] = logged(sa.String(6), index=True)
+    code: Mapped[str] = logged(sa.String(80), index=True)
+    version: Mapped[int] = logged(sa.Integer)
+    reviewer_id: Mapped[str | None] = logged(sa.ForeignKey("organisation.id"), nullable=True)
+
+
+class ParcelVersion(Committed, Base):
+    """What a parcel was at one submission: geometry (ISO WKB, EPSG:4490, canonical) and names, all committed."""
+
+    __tablename__ = "parcel_version"
+
+    parcel_id: Mapped[str] = logged(sa.ForeignKey("parcel.id"), primary_key=True)
+    version: Mapped[int] = logged(sa.Integer, primary_key=True)
+    area_cm2: Mapped[int] = logged(sa.BigInteger)
+    stand_type: Mapped[str] = logged(sa.String(40))
+    source_sha256: Mapped[str] = logged(sa.String(64))
+    wkb: Mapped[bytes | None] = committed(sa.LargeBinary)
+    village: Mapped[str | None] = committed(sa.String(200))
+    tenure: Mapped[dict[str, Any] | None] = committed(sa.JSON)
+    attributes: Mapped[dict[str, Any] | None] = committed(sa.JSON)
+
+    @property
+    def area_m2(self) -> float:
+        return self.area_cm2 / 10_000

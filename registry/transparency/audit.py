@@ -1,0 +1,190 @@
+"""`tanhui audit`: replay the published log from zero and hold everything against it.
+
+The order is that of trust: the checkpoint by the log's key, the files by the checkpoint, the entries by their signatures, the
+rules by the entries, the tables by the replay, and the certificates by the log.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from ledger import tables
+from ledger.checkpoint import open_checkpoint
+from ledger.errors import LedgerRefusal
+from ledger.log import books_rows, key_row, posting_rows
+from ledger.merkle import Frontier, leaf_hash
+from ledger.note import NoteVerifier
+from ledger.replay import Entry, LedgerState
+from registry.catalogue import MACHINES, PROJECTIONS
+from registry.database import Base, Database
+from registry.projections import project, steps_of
+from registry.settings import Home
+from registry.transparency import published
+from registry.transparency.comparison import check_commitments, compare_tables
+from registry.transparency.findings import Report
+from registry.transparency.invariants import Checker, Conservation, Money, RequestIds, Steps, sizes_grow
+
+Progress = Callable[[str, int, int], None]
+
+
+def silent(_step: str, _done: int, _total: int) -> None:
+    """No progress line."""
+
+
+@dataclass(slots=True)
+class Replayed:
+    """The log replayed: its state, the tables it implies, and its root at every size."""
+
+    state: LedgerState
+    session: Session
+    roots: list[bytes]
+
+
+def audit(home: Home, progress: Progress = silent) -> Report:
+    """Audit an installation's folder. Findings are in the report; only a missing folder or key raises."""
+    report = Report()
+    vkey = home.vkey.read_text().strip()
+    leaves = _published_leaves(home.log, vkey, report)
+    if leaves is None:
+        return report
+    replayed = replay(leaves, report, progress)
+    if replayed is None:
+        return report
+    try:
+        _audit_database(home, vkey, replayed, report)
+        _audit_rest(home, vkey, replayed, report)
+    finally:
+        replayed.session.close()
+    return report
+
+
+def _published_leaves(folder: Path, vkey: str, report: Report) -> Sequence[bytes] | None:
+    checkpoint = published.read_checkpoint(folder, vkey, report)
+    if checkpoint is None:
+        return None
+    report.size = checkpoint.size
+    leaves = published.read_leaves(folder, checkpoint.size, report)
+    if leaves is None:
+        return None
+    hashes = published.check_root(leaves, checkpoint, report)
+    published.check_files(folder, leaves, hashes, report)
+    return leaves if report.passed else None
+
+
+def checkers() -> list[Checker]:
+    return [Steps(MACHINES), Conservation(), Money(), RequestIds()]
+
+
+def replay(leaves: Sequence[bytes], report: Report, progress: Progress = silent) -> Replayed | None:
+    """Apply every entry from zero, with every checker looking on. None when an entry does not follow."""
+    state, session, frontier = LedgerState(), _empty_tables(), Frontier()
+    looking_on, roots, extra = checkers(), [], _LedgerRows()
+    for index, leaf in enumerate(leaves):
+        report.count("L3")
+        try:
+            entry = state.apply(leaf)
+            project(session, entry, PROJECTIONS)
+        except (LedgerRefusal, sa.exc.SQLAlchemyError, KeyError, TypeError, ValueError) as refusal:
+            report.find("L3", f"entry {index}", refusal or type(refusal).__name__)
+            session.close()
+            return None
+        for checker in looking_on:
+            checker.see(entry, state, report)
+        frontier.append(leaf_hash(leaf))
+        roots.append(frontier.root())
+        extra.see(entry, leaf, state)
+        progress("replay", index + 1, len(leaves))
+    for checker in looking_on:
+        checker.finish(state, report)
+    extra.write(session, state, frontier)
+    return Replayed(state, session, roots)
+
+
+def _empty_tables() -> Session:
+    engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
+    tables.metadata.create_all(engine)
+    Base.metadata.create_all(engine)
+    return Session(engine)
+
+
+class _LedgerRows:
+    """The ledger's own tables, gathered while replaying and written once."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, list[dict[str, Any]]] = {"log": [], "posting": []}
+        self._states: dict[tuple[str, str], dict[str, Any]] = {}
+        self._key_index: dict[str, int] = {}
+        self._origin = ""
+        self._at_ms = 0
+
+    def see(self, entry: Entry, leaf: bytes, state: LedgerState) -> None:
+        digest = leaf_hash(leaf)
+        self._rows["log"].append(
+            {"idx": entry.index, "entry_id": entry.payload.id, "leaf_hash": digest, "leaf": leaf}
+        )
+        self._rows["posting"] += posting_rows(entry)
+        for step in steps_of(entry):
+            key = (step.machine, step.subject)
+            self._states[key] = {
+                "machine": step.machine, "subject": step.subject, "state": step.after, "idx": entry.index,
+            }  # fmt: skip
+        for keyid in state.keys.keys() - self._key_index.keys():
+            self._key_index[keyid] = entry.index
+        if entry.payload.type == "genesis":
+            self._origin = entry.payload.subject
+        self._at_ms = entry.at_ms
+
+    def write(self, session: Session, state: LedgerState, frontier: Frontier) -> None:
+        rows = self._rows | books_rows(state.books)
+        rows["subject_state"] = list(self._states.values())
+        rows["actor_key"] = [key_row(key, self._key_index[key.keyid]) for key in state.keys.values()]
+        rows["head"] = [
+            {
+                "one": 1, "origin": self._origin, "size": frontier.size, "root": frontier.root(),
+                "frontier": frontier.encode(), "at_ms": self._at_ms,
+            }  # fmt: skip
+        ]
+        for name, table_rows in rows.items():
+            if table_rows:
+                session.execute(sa.insert(tables.metadata.tables[name]), table_rows)
+        session.flush()
+
+
+def _audit_database(home: Home, vkey: str, replayed: Replayed, report: Report) -> None:
+    """I12, I13 and C1: what the database holds."""
+    database = Database(home.database_url)
+    try:
+        with database.read() as served:
+            compare_tables(replayed.session, served, report)
+            check_commitments(served, report)
+            _check_checkpoints(served, vkey, replayed.roots, report)
+    except sa.exc.SQLAlchemyError as fault:
+        report.find("I13", "the database", f"it cannot be read: {fault}")
+    finally:
+        database.dispose()
+
+
+def _check_checkpoints(served: Session, vkey: str, roots: Sequence[bytes], report: Report) -> None:
+    verifier = NoteVerifier.parse(vkey)
+    rows = served.execute(sa.select(tables.checkpoint).order_by(tables.checkpoint.c.size)).all()
+    report.expect("I12", bool(rows) and rows[-1].size == len(roots), "checkpoint", "the last is not the published one")
+    report.expect("I12", sizes_grow(row.size for row in rows), "checkpoint", "sizes do not grow")
+    for row in rows:
+        where = f"checkpoint {row.size}"
+        try:
+            checkpoint = open_checkpoint(row.note, verifier)
+        except LedgerRefusal as refusal:
+            report.find("I12", f"{where} column note", refusal)
+            continue
+        fits = checkpoint.size == row.size and 0 < row.size <= len(roots)
+        report.expect(
+            "I12", fits and roots[row.size - 1] == checkpoint.root, where, "it is not on the published history"
+        )
+
+
+def _audit_rest(home: Home, vkey: str, replayed: Replayed, report: Report) -> None:
+    """Certificates and land claims: added below as the rooms that know them."""
