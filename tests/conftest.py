@@ -1,7 +1,7 @@
 """What every test can ask for: a migrated database on each dialect, and the real data where there is some.
 
-Environment: TANHUI_REQUIRE_POSTGRES makes a test fail, not skip, when PostgreSQL cannot run; PGBIN names PostgreSQL's
-programs; TANHUI_TEST_DATA is the folder of real data (else `shared/data` beside the checkout).
+Environment: TANHUI_REQUIRE_POSTGRES makes a test fail, not skip, when PostgreSQL cannot run; PGBIN names
+PostgreSQL's programs; TANHUI_TEST_DATA is the folder of real data (else `shared/data` beside the checkout).
 """
 
 from __future__ import annotations

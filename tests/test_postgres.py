@@ -1,9 +1,11 @@
 """The tests' own PostgreSQL: it is real, it is private, and what it cannot do it says."""
 
+import os
 from pathlib import Path
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 
 from tests import postgres
 from tests.postgres import Cluster, NoPostgres
@@ -11,7 +13,9 @@ from tests.postgres import Cluster, NoPostgres
 
 def test_the_cluster_answers_and_listens_on_no_network(postgres_cluster: Cluster) -> None:
     with psycopg.connect(postgres_cluster.conninfo()) as connection:
-        row = connection.execute("select current_setting('listen_addresses'), current_setting('timezone')").fetchone()
+        row = connection.execute(
+            "select current_setting('listen_addresses'), current_setting('timezone')"
+        ).fetchone()
     assert row == ("", "UTC")
 
 
@@ -32,8 +36,20 @@ def test_a_folder_without_postgresql_is_named(tmp_path: Path, monkeypatch: pytes
 
 
 def test_two_dialects_are_migrated(database_url: str) -> None:
-    import sqlalchemy as sa
-
     engine = sa.create_engine(database_url)
     assert "alembic_version" in sa.inspect(engine).get_table_names()
     engine.dispose()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another user to run PostgreSQL")
+def test_root_is_told_that_the_other_user_cannot_read_a_closed_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "home"
+    closed.mkdir(mode=0o700)
+    for name in ("initdb", "pg_ctl", "postgres"):
+        (closed / name).write_text("#!/bin/sh\n")
+        (closed / name).chmod(0o755)
+    monkeypatch.setenv("PGBIN", str(closed))
+    with pytest.raises(NoPostgres, match=r"cannot read .*: a folder above it is closed to others"):
+        postgres.start_cluster()
