@@ -421,8 +421,8 @@ def _edge(acc: Floats, width: int, height: int, x0: float, y0: float, x1: float,
     """Add the signed area to the right of one edge to a window of height x width cells (coordinates in
     cells).
 
-    Edges that run south count positive, those that run north negative. The edge is cut at the sides of the window; left of it, it covers whole
-    rows.
+    Edges that run south count positive, those that run north negative. The edge is cut at the sides of the
+    window; left of it, it covers whole rows.
     """
     if y0 == y1:
         return

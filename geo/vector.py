@@ -1,0 +1,444 @@
+"""Parcel files: zipped shapefile, GeoPackage and GeoJSON in; zipped shapefile and GeoJSON out.
+
+Files come from strangers, so they are opened by a confined child process (`vector_worker`). A file is read
+completely or refused; what is wrong with single rows is listed row by row, and no row is dropped.
+"""
+
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyproj
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from geo import vector_worker
+from geo.crs import CrsInput, Polygonal, crs_text, parse_crs, parts_of, to_store
+from geo.errors import (
+    AttributeNotWritable,
+    CrsConflict,
+    FileTooLarge,
+    FileUnreadable,
+    FormatUnsupported,
+    GeoRefusal,
+    NotAShapefile,
+    ReaderStopped,
+    RowsRefused,
+    TooManyVertices,
+)
+from geo.polygon import MAX_VERTICES, canonical, check_valid, polygonal
+
+Attribute = str | int | float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a file may cost."""
+
+    file_bytes: int = 64 << 20
+    unpacked_bytes: int = 256 << 20
+    features: int = 200_000
+    seconds: int = 60
+    memory_mib: int = 2048
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRow:
+    """One feature. `number` counts from 1 in the file's order; geometry is in the file's system, None if
+    there is a `problem`."""
+
+    number: int
+    geometry: BaseGeometry | None
+    attributes: Mapping[str, Attribute]
+    problem: GeoRefusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParcelFile:
+    """A file as read. `crs` has one spelling (`crs_text`); encoding_source is declared, cpg, ldid, guess or
+    format.
+    """
+
+    rows: list[FeatureRow]
+    crs: str
+    encoding: str
+    encoding_source: str
+    layer: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowFault:
+    """What is wrong with one row: the refusal's code, template and facts, and the field and value it is
+    about.
+    """
+
+    row: int
+    field: str
+    value: Attribute
+    code: str
+    template: str
+    facts: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class LandRow:
+    """A row fit for the record: canonical geometry in EPSG:4490."""
+
+    number: int
+    geometry: Polygonal
+    attributes: Mapping[str, Attribute]
+
+
+# --- reading ------------------------------------------------------------------------------------------------
+
+
+def read_parcels(
+    path: str | os.PathLike[str],
+    *,
+    crs: CrsInput | None = None,
+    layer: str | None = None,
+    encoding: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> ParcelFile:
+    """Read a zipped shapefile, a GeoPackage (zipped or not) or GeoJSON, told apart by content.
+
+    `crs` declares the system of a file that states none; if the file states another, CrsConflict. `encoding`
+    overrides .cpg, the .dbf's language byte and the guess. Raises FileUnreadable, FileTooLarge,
+    FormatUnsupported, ArchiveRefused, NotAShapefile, NotAGeoPackage, NotGeoJson, PrjMissing, CrsUnknown,
+    CrsConflict, DatumShiftUnknown, EncodingUnknown, TooManyFeatures, ReaderStopped.
+    """
+    file = Path(path).resolve()
+    kind = _kind(file, limits)
+    with tempfile.TemporaryDirectory(prefix="tanhui-read-") as folder:
+        task = vector_worker.Task(
+            path=str(file),
+            kind=kind,
+            folder=folder,
+            layer=layer,
+            encoding=encoding,
+            max_features=limits.features,
+            max_unpacked_bytes=limits.unpacked_bytes,
+            seconds=limits.seconds,
+            memory_mib=limits.memory_mib,
+            crs_declared=crs is not None,
+        )
+        _run(task)
+        head, wkb = _result(Path(folder))
+    system = _system(head["crs"], crs)
+    rows = list(_rows(head["rows"], wkb))
+    return ParcelFile(rows, crs_text(system), head["encoding"], head["encoding_source"], head["layer"], kind)
+
+
+def _kind(file: Path, limits: Limits) -> str:
+    """What a file is by its first bytes."""
+    try:
+        size = file.stat().st_size
+        with file.open("rb") as stream:
+            start = stream.read(512)
+    except OSError as error:
+        raise FileUnreadable(reason=error.strerror or type(error).__name__) from error
+    if size > limits.file_bytes:
+        raise FileTooLarge(size_bytes=size, limit_bytes=limits.file_bytes)
+    if start.startswith(b"PK\x03\x04"):
+        return "zip"
+    if start.startswith(b"SQLite format 3\x00"):
+        return "gpkg"
+    if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        return "geojson"
+    if start.startswith(b"\x00\x00\x27\x0a"):
+        raise NotAShapefile(reason="member_missing", detail="pack .shp, .shx, .dbf and .prj into one .zip")
+    if file.suffix.lower() in (".zip", ".shp"):
+        raise NotAShapefile(reason="header", detail="the file is not a zip archive")
+    raise FormatUnsupported(found=_guess(start))
+
+
+def _guess(start: bytes) -> str:
+    if start.startswith(b"PAR1"):
+        return "Parquet"
+    if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        return "XML"
+    if start[:4] in (b"II*\x00", b"MM\x00*"):
+        return "TIFF"
+    return "empty" if not start else "of an unknown kind"
+
+
+def _run(task: vector_worker.Task) -> None:
+    """Run the reader; it may take a second longer on the wall than on the processor."""
+    stopped = {"seconds": task.seconds, "memory_mib": task.memory_mib}
+    command = [sys.executable, "-I", vector_worker.__file__, json.dumps(asdict(task))]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=task.folder,
+            env=_environment(task.folder),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=task.seconds + 1,
+            start_new_session=True,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ReaderStopped(reason="time", **stopped) from error
+    if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+        raise ReaderStopped(reason="time", **stopped)
+    if done.returncode != 0 or not (Path(task.folder) / "result.json").exists():
+        raise ReaderStopped(reason="died", **stopped)
+
+
+def _environment(folder: str) -> dict[str, str]:
+    """Nothing of ours: no proxies, no credentials, no configuration but this."""
+    kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ}
+    return kept | {
+        "HOME": folder,
+        "TMPDIR": folder,
+        "LANG": "C.UTF-8",
+        "PROJ_NETWORK": "OFF",
+        "OPENBLAS_NUM_THREADS": "1",
+        "GDAL_NUM_THREADS": "1",
+        "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none",
+        "GDAL_HTTP_PROXY": "127.0.0.1:9",
+        "GDAL_VRT_ENABLE_PYTHON": "NO",
+        "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+        "GDAL_DRIVER_PATH": "disable",
+        "SHAPE_RESTORE_SHX": "NO",
+    }
+
+
+def _result(folder: Path) -> tuple[dict[str, Any], bytes]:
+    head: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    if refused := head.get("refused"):
+        raise _refusal(refused)
+    return head, (folder / "result.wkb").read_bytes()
+
+
+def refusals() -> dict[str, type[GeoRefusal]]:
+    """Every reason of this package by its code."""
+    found: dict[str, type[GeoRefusal]] = {}
+    waiting = [GeoRefusal]
+    while waiting:
+        kind = waiting.pop()
+        found[kind.code] = kind
+        waiting.extend(kind.__subclasses__())
+    return found
+
+
+def _refusal(record: Mapping[str, Any]) -> GeoRefusal:
+    return refusals()[record["code"]](**record["facts"])
+
+
+def _rows(records: list[list[Any]], wkb: bytes) -> Iterator[FeatureRow]:
+    at = 0
+    for number, (attributes, length, problem) in enumerate(records, start=1):
+        geometry = shapely.from_wkb(wkb[at : at + length]) if length else None
+        at += length
+        yield FeatureRow(number, geometry, attributes, None if problem is None else _refusal(problem))
+
+
+def _system(found: str | None, declared: CrsInput | None) -> pyproj.CRS:
+    if found is None:
+        assert declared is not None, "the reader refuses a file without a system unless one is declared"
+        return parse_crs(declared)
+    system = parse_crs(found)
+    if declared is not None and not system.equals(parse_crs(declared), ignore_axis_order=True):
+        raise CrsConflict(found=crs_text(system)[:120], declared=crs_text(parse_crs(declared))[:120])
+    return system
+
+
+# --- judging rows -------------------------------------------------------------------------------------------
+
+
+def examine(file: ParcelFile) -> tuple[list[LandRow], list[RowFault]]:
+    """Bring each row to the record's form, or say what is wrong with it. Every row is in one of the two
+    lists.
+    """
+    good: list[LandRow] = []
+    faults: list[RowFault] = []
+    for row in file.rows:
+        try:
+            good.append(LandRow(row.number, _land(row, file.crs), row.attributes))
+        except GeoRefusal as refusal:
+            faults.append(_fault(row.number, refusal))
+    return good, faults
+
+
+def check_rows(file: ParcelFile) -> list[RowFault]:
+    """All that is wrong with the geometries of a file, in its order."""
+    return examine(file)[1]
+
+
+def land_rows(file: ParcelFile) -> list[LandRow]:
+    """All rows in the record's form; if one cannot be, none is (RowsRefused with the list of faults)."""
+    good, faults = examine(file)
+    if faults:
+        listed = [asdict(fault) for fault in faults]
+        raise RowsRefused(count=len(faults), rows=listed)
+    return good
+
+
+def _land(row: FeatureRow, crs: str) -> Polygonal:
+    if row.problem is not None:
+        raise row.problem
+    shape = polygonal(row.geometry)
+    count = int(shapely.get_num_coordinates(shape))
+    if count > MAX_VERTICES:
+        raise TooManyVertices(count=count, limit=MAX_VERTICES)
+    return check_valid(canonical(to_store(shape, crs)))
+
+
+def _fault(number: int, refusal: GeoRefusal) -> RowFault:
+    facts = refusal.facts
+    value = f"{facts['x']}, {facts['y']}" if {"x", "y"} <= facts.keys() else None
+    return RowFault(number, "geometry", value, refusal.code, refusal.template, facts)
+
+
+# --- writing ------------------------------------------------------------------------------------------------
+
+
+def write_geojson(features: Sequence[tuple[Polygonal, Mapping[str, object]]]) -> str:
+    """An RFC 7946 FeatureCollection of recorded polygons, nine decimals, shells anticlockwise."""
+    listed = [
+        {
+            "type": "Feature",
+            "properties": dict(properties),
+            "geometry": json.loads(shapely.to_geojson(canonical(geometry))),
+        }
+        for geometry, properties in features
+    ]
+    return json.dumps({"type": "FeatureCollection", "features": listed}, ensure_ascii=False, allow_nan=False)
+
+
+_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+_TEXT_BYTES: Final = 254
+_DECIMALS: Final = 9
+_LDID: Final = {"gbk": 0x4D, "gb18030": 0x4D, "gb2312": 0x4D}
+
+
+def write_zipped_shapefile(
+    path: str | os.PathLike[str],
+    rows: Sequence[FeatureRow],
+    crs: CrsInput,
+    encoding: str = "gbk",
+    *,
+    cpg: bool = False,
+    ldid: bool = False,
+    stem: str = "parcels",
+) -> None:
+    """Write polygons (in `crs`) and attributes as .shp, .shx, .dbf, .prj in a zip; same rows, same bytes.
+
+    `cpg` and `ldid` say whether the file names its encoding, which Chinese desktop programs often leave out.
+    Fields are those of the first row: whole numbers, decimals (9 places) or text. Names of at most 10 bytes.
+    Raises AttributeNotWritable, GeometryEmpty, GeometryNotPolygonal.
+    """
+    shp, shx = _shapes([polygonal(row.geometry) for row in rows])
+    dbf = _table(rows, encoding, _LDID.get(encoding.lower(), 0) if ldid else 0)
+    members = {
+        f"{stem}.shp": shp,
+        f"{stem}.shx": shx,
+        f"{stem}.dbf": dbf,
+        f"{stem}.prj": parse_crs(crs).to_wkt("WKT1_ESRI").encode("ascii"),
+    }
+    if cpg:
+        members[f"{stem}.cpg"] = encoding.upper().encode("ascii")
+    target = Path(path)
+    partial = target.with_name(target.name + ".partial")
+    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            info = zipfile.ZipInfo(name, _EPOCH)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.external_attr = 0o644 << 16
+            archive.writestr(info, data)
+    partial.replace(target)
+
+
+def _shapes(geometries: Sequence[Polygonal]) -> tuple[bytes, bytes]:
+    """Main file and index of a polygon shapefile (ESRI Shapefile Technical Description, 1998)."""
+    records: list[bytes] = []
+    index: list[bytes] = []
+    offset = 50
+    for number, geometry in enumerate(geometries, start=1):
+        content = _shape(geometry)
+        words = len(content) // 2
+        records.append(struct.pack(">ii", number, words) + content)
+        index.append(struct.pack(">ii", offset, words))
+        offset += 4 + words
+    bounds = np.array([g.bounds for g in geometries] or [[0.0] * 4])
+    box = (*bounds[:, :2].min(axis=0).tolist(), *bounds[:, 2:].max(axis=0).tolist())
+    return _main_header(b"".join(records), box), _main_header(b"".join(index), box)
+
+
+def _main_header(body: bytes, box: tuple[float, ...]) -> bytes:
+    words = (100 + len(body)) // 2
+    head = struct.pack(">i20xi", 9994, words) + struct.pack("<ii4d32x", 1000, 5, *box)
+    return head + body
+
+
+def _shape(geometry: Polygonal) -> bytes:
+    rings: list[Any] = []
+    for part in parts_of(geometry):
+        turned = shapely.orient_polygons(part, exterior_cw=True)
+        rings += [shapely.get_coordinates(ring) for ring in (turned.exterior, *turned.interiors)]
+    starts = np.cumsum([0, *(len(ring) for ring in rings)])
+    head = struct.pack("<i4dii", 5, *geometry.bounds, len(rings), int(starts[-1]))
+    return head + starts[:-1].astype("<i4").tobytes() + np.concatenate(rings).astype("<f8").tobytes()
+
+
+def _table(rows: Sequence[FeatureRow], encoding: str, language: int) -> bytes:
+    """A dBASE III table."""
+    names = list(rows[0].attributes) if rows else []
+    columns = [_dbf_column(rows, name, encoding) for name in names]
+    length = 1 + sum(size for _, size, _, _ in columns)
+    head = struct.pack("<4BIHH17xB2x", 3, 80, 1, 1, len(rows), 33 + 32 * len(names), length, language)
+    described = b"".join(
+        struct.pack("<11sc4xBB14x", _name(name, encoding), kind, size, decimals)
+        for name, (kind, size, decimals, _) in zip(names, columns, strict=True)
+    )
+    lines = [b" " + b"".join(cells[i] for _, _, _, cells in columns) for i in range(len(rows))]
+    return head + described + b"\r" + b"".join(lines) + b"\x1a"
+
+
+def _name(name: str, encoding: str) -> bytes:
+    encoded = _encoded(name, encoding, 0, name)
+    if len(encoded) > 10:
+        raise AttributeNotWritable(row=0, field=name, encoding=encoding)
+    return encoded
+
+
+def _dbf_column(rows: Sequence[FeatureRow], name: str, encoding: str) -> tuple[bytes, int, int, list[bytes]]:
+    """Type, width, decimals and the padded cells of one field; an absent value is blank."""
+    values = [row.attributes.get(name) for row in rows]
+    if any(isinstance(value, str) for value in values):
+        texts = [
+            b"" if v is None else _encoded(str(v), encoding, row.number, name)
+            for row, v in zip(rows, values, strict=True)
+        ]
+        width = max(1, *(len(text) for text in texts))
+        if width > _TEXT_BYTES:
+            long = next(row.number for row, text in zip(rows, texts, strict=True) if len(text) > _TEXT_BYTES)
+            raise AttributeNotWritable(row=long, field=name, encoding=encoding)
+        return b"C", width, 0, [text.ljust(width) for text in texts]
+    decimals = _DECIMALS if any(isinstance(value, float) for value in values) else 0
+    numbers = ["" if v is None else f"{v:.{decimals}f}" for v in values]
+    width = max(1, *(len(number) for number in numbers))
+    return b"N", width, decimals, [number.rjust(width).encode("ascii") for number in numbers]
+
+
+def _encoded(text: str, encoding: str, row: int, name: str) -> bytes:
+    try:
+        return text.encode(encoding)
+    except UnicodeEncodeError as error:
+        raise AttributeNotWritable(row=row, field=name, encoding=encoding) from error
