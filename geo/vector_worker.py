@@ -29,9 +29,9 @@ from geo.errors import (
     ArchiveRefused,
     CoordinatesOutOfRange,
     EncodingUnknown,
-    GeoRefusal,
     GeometryEmpty,
     GeometryUnreadable,
+    GeoRefusal,
     NotAGeoPackage,
     NotAShapefile,
     NotGeoJson,
@@ -219,15 +219,15 @@ def read_shapefile(files: dict[str, Path], task: Task) -> Read:
         raise TooManyFeatures(count=count, limit=task.max_features)
     names, columns, geometries = _read_gdal(files[".shp"], task)
     if len(geometries) != count:
-        raise NotAShapefile(reason="counts_differ", detail=f"{len(geometries)} of {count} records could be
-        read")
+        detail = f"{len(geometries)} of {count} records could be read"
+        raise NotAShapefile(reason="counts_differ", detail=detail)
     encoding, source = _encoding(files, task, names, columns)
     decoded = [_text(name, encoding, 0, name) for name in names]
     rows = []
     for i in range(count):
         attributes: dict[str, Attribute] = {
-            name: _cell(column[i], encoding, i + 1, name) for name, column in zip(decoded, columns,
-            strict=True)
+            name: _cell(column[i], encoding, i + 1, name)
+            for name, column in zip(decoded, columns, strict=True)
         }
         rows.append(_row(attributes, geometries[i]))
     crs = files[".prj"].read_bytes()[:65_537].decode("utf-8", "replace") if ".prj" in files else None
@@ -421,7 +421,7 @@ def _chosen_layer(layers: list[str], wanted: str | None) -> str:
 def _require_table(database: sqlite3.Connection, name: str) -> None:
     found = database.execute(
         "SELECT type, sql FROM sqlite_master WHERE lower(name) = lower(?) AND type IN ('table', 'view')",
-        (name,)
+        (name,),
     ).fetchone()
     if found is None:
         raise NotAGeoPackage(reason="no_feature_table", detail=f"there is no table {name[:60]}")
@@ -437,8 +437,9 @@ def _gpkg_rows(
     for number, record in enumerate(database.execute(f"SELECT {selected} FROM {_quoted(layer)}"), start=1):
         if number > limit:
             raise TooManyFeatures(count=number, limit=limit)
-        attributes = {c: _gpkg_value(v) for i, (c, v) in enumerate(zip(columns, record, strict=True)) if i !=
-        at} blob = record[at]
+        named = zip(columns, record, strict=True)
+        attributes = {column: _gpkg_value(value) for column, value in named if column != shape}
+        blob = record[at]
         if not isinstance(blob, bytes) or not blob:
             yield Row(attributes, None, GeometryEmpty())
         elif len(blob) < 8 or blob[:2] != b"GP" or (blob[3] >> 1) & 7 not in _ENVELOPE_BYTES:
@@ -457,8 +458,9 @@ def _gpkg_value(value: Any) -> Attribute:
 
 def _gpkg_crs(database: sqlite3.Connection, srs: Any, task: Task) -> str | None:
     found = database.execute(
-        "SELECT organization, organization_coordsys_id, definition FROM gpkg_spatial_ref_sys WHERE srs_id =
-        ?", (srs,)
+        "SELECT organization, organization_coordsys_id, definition FROM gpkg_spatial_ref_sys"
+        " WHERE srs_id = ?",
+        (srs,),
     ).fetchone()
     if found is None or srs in (0, -1):
         if task.crs_declared:
