@@ -14,10 +14,12 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pyogrio
 import pyproj
 import shapely
 from shapely.geometry.base import BaseGeometry
@@ -216,7 +218,15 @@ def _environment(folder: str) -> dict[str, str]:
         "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
         "GDAL_DRIVER_PATH": "disable",
         "SHAPE_RESTORE_SHX": "NO",
+        "OGR_SKIP": _other_drivers(),
+        "GDAL_SKIP": _other_drivers(),
     }
+
+
+@lru_cache(maxsize=1)
+def _other_drivers() -> str:
+    """Every driver of pyogrio's GDAL but the one that is needed; the child checks that they are off."""
+    return ",".join(sorted(set(pyogrio.list_drivers()) - vector_worker.ALLOWED_DRIVERS))
 
 
 def _result(folder: Path) -> tuple[dict[str, Any], bytes]:
@@ -376,7 +386,9 @@ def _shapes(geometries: Sequence[Polygonal]) -> tuple[bytes, bytes]:
         records.append(struct.pack(">ii", number, words) + content)
         index.append(struct.pack(">ii", offset, words))
         offset += 4 + words
-    bounds = np.array([g.bounds for g in geometries] or [[0.0] * 4])
+    bounds = np.array([g.bounds for g in geometries]).reshape(-1, 4)
+    if len(bounds) == 0:
+        bounds = np.zeros((1, 4))
     box = (*bounds[:, :2].min(axis=0).tolist(), *bounds[:, 2:].max(axis=0).tolist())
     return _main_header(b"".join(records), box), _main_header(b"".join(index), box)
 

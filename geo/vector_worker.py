@@ -7,6 +7,7 @@ under names of our own, GeoJSON and GeoPackage are read without GDAL, and GDAL s
 shapefile, with every other driver off.
 """
 
+import ctypes
 import json
 import math
 import os
@@ -18,7 +19,7 @@ import urllib.parse
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ from geo.errors import (
     CoordinatesOutOfRange,
     EncodingUnknown,
     GeometryEmpty,
+    GeometryNotPolygonal,
     GeometryUnreadable,
     GeoRefusal,
     NotAGeoPackage,
@@ -49,7 +51,7 @@ MAX_NESTING: Final = 64
 _SHAPEFILE: Final = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 _READABLE: Final = (*_SHAPEFILE, ".gpkg", ".geojson", ".json")
 _NESTED: Final = (".zip", ".kmz", ".7z", ".rar", ".gz", ".tar", ".tgz", ".bz2", ".xz")
-_ALLOWED_DRIVERS: Final = frozenset({"ESRI Shapefile", "MEM", "Memory"})
+ALLOWED_DRIVERS: Final = frozenset({"ESRI Shapefile", "MEM", "Memory"})
 _CODE_PAGES: Final = {
     "utf-8": "utf-8", "utf8": "utf-8", "65001": "utf-8",
     "gbk": "gb18030", "gb2312": "gb18030", "gb18030": "gb18030", "936": "gb18030", "cp936": "gb18030",
@@ -93,8 +95,7 @@ class Task:
     max_unpacked_bytes: int
     seconds: int
     memory_mib: int
-    crs_declared: bool = False
-    skip_drivers: list[str] = field(default_factory=list)
+    crs_declared: bool
 
 
 # --- confinement --------------------------------------------------------------------------------------------
@@ -120,8 +121,6 @@ def _leave_network() -> None:
     """An empty network namespace where the kernel lets us; the drivers that could use a network are off
     anyway.
     """
-    import ctypes
-
     unshare = getattr(ctypes.CDLL(None, use_errno=True), "unshare", None)
     clone_new_user, clone_new_net = 0x10000000, 0x40000000
     if unshare is not None and unshare(clone_new_net) != 0:
@@ -217,7 +216,7 @@ def read_shapefile(files: dict[str, Path], task: Task) -> Read:
     count = _check_shapefile(files)
     if count > task.max_features:
         raise TooManyFeatures(count=count, limit=task.max_features)
-    names, columns, geometries = _read_gdal(files[".shp"], task)
+    names, columns, geometries = _read_gdal(files[".shp"])
     if len(geometries) != count:
         detail = f"{len(geometries)} of {count} records could be read"
         raise NotAShapefile(reason="counts_differ", detail=detail)
@@ -256,15 +255,14 @@ def _check_shapefile(files: dict[str, Path]) -> int:
     return count
 
 
-def _read_gdal(shp: Path, task: Task) -> tuple[list[str], list[list[Any]], list[bytes | None]]:
+def _read_gdal(shp: Path) -> tuple[list[str], list[list[Any]], list[bytes | None]]:
     """Field names and text as Latin-1, so that every byte survives until the encoding is known."""
-    import pyogrio
-    import pyogrio.errors
-    import pyogrio.raw
+    import pyogrio  # noqa: PLC0415 - only after the limits are set
+    import pyogrio.errors  # noqa: PLC0415
+    import pyogrio.raw  # noqa: PLC0415
 
-    left = set(pyogrio.list_drivers()) - _ALLOWED_DRIVERS
-    if left:
-        _start_again(task, sorted(left))
+    if left := set(pyogrio.list_drivers()) - ALLOWED_DRIVERS:
+        raise RuntimeError(f"drivers that should be off are on: {sorted(left)}")
     try:
         meta, _, geometry, columns = pyogrio.raw.read(str(shp), encoding="ISO-8859-1", force_2d=True)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, RuntimeError) as error:
@@ -275,27 +273,11 @@ def _read_gdal(shp: Path, task: Task) -> tuple[list[str], list[list[Any]], list[
     return [str(name) for name in meta["fields"]], values, list(geometry)
 
 
-def _start_again(task: Task, drivers: list[str]) -> None:
-    """Begin anew with the drivers off that turned out to be there; a driver that stays on ends the
-    process.
-    """
-    if task.skip_drivers:
-        raise RuntimeError(f"drivers cannot be switched off: {drivers}")
-    skip = ",".join(f'"{name}"' if " " in name else name for name in drivers)
-    again = {**_as_dict(task), "skip_drivers": drivers}
-    environment = {**os.environ, "OGR_SKIP": skip, "GDAL_SKIP": skip}
-    os.execve(sys.executable, [sys.executable, "-I", __file__, json.dumps(again)], environment)
-
-
-def _as_dict(task: Task) -> dict[str, Any]:
-    return {name: getattr(task, name) for name in Task.__dataclass_fields__}
-
-
 def _column(values: Any, dtype: str) -> list[Any]:
     if values.dtype.kind == "M":
         return [None if v is None else str(v) for v in values.astype("datetime64[D]").astype(object)]
     if dtype.startswith(("int", "uint")) and values.dtype.kind == "f":
-        return [None if v != v else int(v) for v in values.tolist()]
+        return [None if math.isnan(v) else int(v) for v in values.tolist()]
     return list(values.tolist())
 
 
@@ -346,7 +328,7 @@ def _code_page(name: str) -> str:
 
 def _row(attributes: dict[str, Attribute], wkb: bytes | None) -> Row:
     """Read the geometry here, where a crash costs nothing, and hand on what was understood."""
-    import shapely
+    import shapely  # noqa: PLC0415 - only after the limits are set
 
     if wkb is None:
         return Row(attributes, None, GeometryEmpty())
@@ -547,8 +529,6 @@ def _json_value(value: Any) -> Attribute:
 
 
 def _geojson_wkb(shape: Any) -> bytes:
-    from geo.errors import GeometryNotPolygonal
-
     kind = shape.get("type") if isinstance(shape, dict) else None
     if kind not in ("Polygon", "MultiPolygon"):
         raise GeometryNotPolygonal(found=str(kind)[:40])
