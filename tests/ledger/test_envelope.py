@@ -164,6 +164,8 @@ def test_a_signature_verifies_for_its_payload_type_and_key_only() -> None:
     posing = Envelope(EXAMPLE, PAYLOAD_TYPE, (Signature(OTHER.keyid, signed.signatures[0].sig),))
     with pytest.raises(SignatureRefused):
         posing.verify(KEYS)
+    with pytest.raises(SignatureRefused):
+        posing.verify({OTHER.keyid: ACTOR.public_bytes})
 
 
 def test_every_signature_counts_and_one_is_needed() -> None:

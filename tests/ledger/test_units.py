@@ -60,6 +60,9 @@ def test_children_are_compared_by_their_ranges_and_not_by_their_counts() -> None
     assert not parent.partitioned_by([UnitRange(1, 500), UnitRange(1, 500)])
     assert not parent.partitioned_by([UnitRange(1, 500), UnitRange(502, 1001)])
     assert not parent.partitioned_by([UnitRange(1, 600), UnitRange(600, 1000)])
+    assert not parent.partitioned_by([UnitRange(1, 400), UnitRange(402, 1000)])
+    assert not parent.partitioned_by([UnitRange(1, 999)])
+    assert not parent.partitioned_by([UnitRange(2, 1000)])
     assert not parent.partitioned_by([])
     assert parent.partitioned_by([UnitRange(501, 1000), UnitRange(1, 500)])
 
