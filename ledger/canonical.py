@@ -45,7 +45,7 @@ def decode(data: bytes) -> JsonValue:
         raise NotCanonical(reason=f"not JSON at character {fault.pos}") from None
     if again != data:
         raise NotCanonical(reason="another spelling of the same value")
-    if text and max(text) > _MAX_BMP:
+    if not text.isascii() and max(text) > _MAX_BMP:
         _check(value)
     return value
 
