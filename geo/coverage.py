@@ -51,7 +51,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 def compiled(function: _F) -> _F:
     """numba.njit without the interpreter lock, kept on disk, with a type that checkers understand."""
-    return cast(_F, numba.njit(nogil=True, cache=True, error_model="numpy")(function))
+    return cast("_F", numba.njit(nogil=True, cache=True, error_model="numpy")(function))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -417,12 +417,26 @@ def _spread(acc: Floats, row: int, a: float, b: float, d: float) -> None:
 
 
 @compiled
-def _edge(acc: Floats, width: int, height: int, x0: float, y0: float, x1: float, y1: float) -> None:
-    """Add the signed area to the right of one edge to a window of height x width cells (coordinates in
-    cells).
+def _piece(acc: Floats, width: int, row: int, a: float, b: float, d: float) -> None:
+    """One piece of an edge within one row, cut at the sides of the window; left of it, it covers the whole row."""
+    if a >= 0.0 and b <= width:
+        _spread(acc, row, a, b, d)
+    elif b <= 0.0:
+        acc[row, 0] += d
+    elif a < width:
+        per_column = d / (b - a)
+        if a < 0.0:
+            acc[row, 0] += per_column * -a
+            a = 0.0
+        b = min(b, float(width))
+        _spread(acc, row, a, b, per_column * (b - a))
 
-    Edges that run south count positive, those that run north negative. The edge is cut at the sides of the
-    window; left of it, it covers whole rows.
+
+@compiled
+def _edge(acc: Floats, width: int, height: int, x0: float, y0: float, x1: float, y1: float) -> None:
+    """Add the signed area to the right of one edge to a window of height x width cells (coordinates in cells).
+
+    Edges that run south count positive, those that run north negative.
     """
     if y0 == y1:
         return
@@ -446,20 +460,7 @@ def _edge(acc: Floats, width: int, height: int, x0: float, y0: float, x1: float,
     while y < end_y:
         next_y = min(float(row + 1), end_y)
         next_x = x + slope * (next_y - y) if next_y < end_y else end_x
-        d = (next_y - y) * sign
-        a = min(x, next_x)
-        b = max(x, next_x)
-        if a >= 0.0 and b <= width:
-            _spread(acc, row, a, b, d)
-        elif b <= 0.0:
-            acc[row, 0] += d
-        elif a < width:
-            per_column = d / (b - a)
-            if a < 0.0:
-                acc[row, 0] += per_column * -a
-                a = 0.0
-            b = min(b, float(width))
-            _spread(acc, row, a, b, per_column * (b - a))
+        _piece(acc, width, row, min(x, next_x), max(x, next_x), (next_y - y) * sign)
         x = next_x
         y = next_y
         row += 1

@@ -104,7 +104,7 @@ def canonical(geometry: Polygonal) -> Polygonal:
 
 
 def _order(ring: Coordinates) -> list[list[float]]:
-    return cast(list[list[float]], ring.tolist())
+    return cast("list[list[float]]", ring.tolist())
 
 
 def _ring(xy: Coordinates, *, anticlockwise: bool) -> Coordinates | None:
@@ -274,7 +274,7 @@ def _flat(geometry: BaseGeometry) -> Iterable[BaseGeometry]:
         if isinstance(part, MultiPolygon):
             yield from part.geoms
         else:
-            yield cast(BaseGeometry, part)
+            yield cast("BaseGeometry", part)
 
 
 def _vanishes(geometry: Polygonal, erosion_m: float) -> bool:
@@ -319,7 +319,7 @@ def _cells_of_part(part: Polygon) -> list[int]:
         + column[hit].astype(np.int64)
         + _CELL_OFFSET
     )
-    return cast(list[int], ids.tolist())
+    return cast("list[int]", ids.tolist())
 
 
 def coarse_cells(geometry: Polygonal) -> list[int]:

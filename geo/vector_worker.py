@@ -10,7 +10,6 @@ shapefile, with every other driver off.
 import ctypes
 import json
 import math
-import os
 import resource
 import sqlite3
 import struct
@@ -184,7 +183,7 @@ def _choose(members: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
 
 
 def _ending(member: zipfile.ZipInfo) -> str:
-    return os.path.splitext(member.filename)[1].lower()
+    return Path(member.filename).suffix.lower()
 
 
 def _unpack_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, ending: str, task: Task) -> Path:
@@ -257,9 +256,9 @@ def _check_shapefile(files: dict[str, Path]) -> int:
 
 def _read_gdal(shp: Path) -> tuple[list[str], list[list[Any]], list[bytes | None]]:
     """Field names and text as Latin-1, so that every byte survives until the encoding is known."""
-    import pyogrio  # noqa: PLC0415 - only after the limits are set
-    import pyogrio.errors  # noqa: PLC0415
-    import pyogrio.raw  # noqa: PLC0415
+    import pyogrio
+    import pyogrio.errors
+    import pyogrio.raw
 
     if left := set(pyogrio.list_drivers()) - ALLOWED_DRIVERS:
         raise RuntimeError(f"drivers that should be off are on: {sorted(left)}")
@@ -328,7 +327,7 @@ def _code_page(name: str) -> str:
 
 def _row(attributes: dict[str, Attribute], wkb: bytes | None) -> Row:
     """Read the geometry here, where a crash costs nothing, and hand on what was understood."""
-    import shapely  # noqa: PLC0415 - only after the limits are set
+    import shapely
 
     if wkb is None:
         return Row(attributes, None, GeometryEmpty())
@@ -416,7 +415,8 @@ def _gpkg_rows(
 ) -> Iterator[Row]:
     selected = ", ".join(_quoted(column) for column in columns)
     at = columns.index(shape)
-    for number, record in enumerate(database.execute(f"SELECT {selected} FROM {_quoted(layer)}"), start=1):
+    query = f"SELECT {selected} FROM {_quoted(layer)}"  # noqa: S608 - names are quoted
+    for number, record in enumerate(database.execute(query), start=1):
         if number > limit:
             raise TooManyFeatures(count=number, limit=limit)
         named = zip(columns, record, strict=True)

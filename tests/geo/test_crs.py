@@ -1,0 +1,135 @@
+"""Frames, areas and distances."""
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given, settings
+from shapely import MultiPolygon, Polygon, box
+
+from geo.crs import (
+    GEOD,
+    area_m2,
+    crs_text,
+    densify,
+    distance_m,
+    from_store,
+    map_rings,
+    mu,
+    parse_crs,
+    pixel_area_m2,
+    to_store,
+)
+from geo.errors import (
+    AxesSwapped,
+    CoordinatesOutOfRange,
+    CrsUnknown,
+    DatumShiftUnknown,
+    ZonePrefixConflict,
+)
+from tests.geo.shapes import QUZHOU, degrees_box, land
+
+GAUSS_KRUEGER = ("EPSG:4528", "EPSG:4527", "EPSG:4548", "EPSG:4549")
+
+
+def test_a_pixel_at_quzhou_has_the_published_area() -> None:
+    assert pixel_area_m2(28.95, 0.0008888888889, 0.0008888888889) == pytest.approx(8537.148614, rel=1e-9)
+
+
+def test_fifteen_mu_are_one_hectare() -> None:
+    assert mu(10_000.0) == 15.0
+
+
+@given(land())
+@settings(max_examples=15, deadline=None)
+def test_area_is_the_geodesic_area_of_the_finely_cut_outline(outline: Polygon | MultiPolygon) -> None:
+    fine = map_rings(outline, lambda ring: densify(ring, 1e-4))
+    geodesic = abs(GEOD.geometry_area_perimeter(shapely.orient_polygons(fine))[0])
+    assert area_m2(outline) == pytest.approx(geodesic, rel=1e-9)
+
+
+def test_a_box_of_degrees_has_the_area_of_the_pixel() -> None:
+    assert area_m2(box(118, 28, 119, 29)) == pytest.approx(float(pixel_area_m2(28.5, 1, 1)), rel=1e-12)
+
+
+@given(land())
+@settings(max_examples=25, deadline=None)
+def test_the_parts_of_a_split_parcel_measure_what_the_whole_did(outline: Polygon | MultiPolygon) -> None:
+    west, south, east, north = outline.bounds
+    middle = (west + 2 * east) / 3
+    halves = [box(west - 1, south - 1, middle, north + 1), box(middle, south - 1, east + 1, north + 1)]
+    parts = [shapely.intersection(outline, half) for half in halves]
+    assert sum(area_m2(part) for part in parts) == pytest.approx(area_m2(outline), rel=1e-9)
+
+
+@pytest.mark.parametrize("crs", GAUSS_KRUEGER)
+def test_a_parcel_on_the_zone_border_comes_out_the_same_from_both_zones(crs: str) -> None:
+    parcel = degrees_box(118.496, 28.95, 800, 500)
+    again = to_store(from_store(parcel, crs), crs)
+    assert shapely.hausdorff_distance(again, parcel) < 1e-9
+    assert area_m2(again) == pytest.approx(area_m2(parcel), rel=1e-9)
+
+
+def test_a_long_projected_edge_is_cut_before_it_is_transformed() -> None:
+    plane = box(400_000, 3_200_000, 420_000, 3_220_000)
+    stored = to_store(plane, "EPSG:4549")
+    middle = from_store(Polygon([*shapely.get_coordinates(box(0, 0, 1, 1))]), 4490)  # no step for degrees
+    assert len(middle.exterior.coords) == 5  # type: ignore[union-attr]
+    assert len(stored.exterior.coords) == 801  # type: ignore[union-attr]
+    back = from_store(stored, "EPSG:4549")
+    assert shapely.hausdorff_distance(back, plane) < 1e-3  # a chord of 20 km would be metres off
+
+
+def test_neighbours_that_draw_a_border_in_opposite_directions_get_the_same_cuts() -> None:
+    ring = np.array([[0.0, 0.0], [1234.5, 777.7], [0.0, 0.0]])
+    cut = densify(ring, 100.0)
+    n = len(cut) // 2
+    assert np.array_equal(cut[: n + 1], cut[n:][::-1])
+
+
+def test_an_esri_prj_is_recognised_as_its_epsg_system() -> None:
+    wkt = parse_crs(4549).to_wkt("WKT1_ESRI")
+    assert "AUTHORITY" not in wkt
+    assert crs_text(parse_crs(wkt)) == "EPSG:4549"
+
+
+@pytest.mark.parametrize(
+    "given_crs", ["", "+proj=longlat +nadgrids=/etc/passwd", "Gauss", "EPSG:999999", "PROJCS["]
+)
+def test_a_system_that_is_not_one_is_refused(given_crs: str) -> None:
+    with pytest.raises(CrsUnknown):
+        parse_crs(given_crs)
+
+
+@pytest.mark.parametrize("old", [2384, 4610, 2437, 4214])
+def test_the_old_datums_are_refused_because_no_public_shift_is_good_enough(old: int) -> None:
+    with pytest.raises(DatumShiftUnknown):
+        parse_crs(old)
+
+
+def test_a_zone_prefix_that_the_system_does_not_have_is_named() -> None:
+    parcel = degrees_box(*QUZHOU, 300, 300)
+    for drawn, declared in (("EPSG:4528", "EPSG:4549"), ("EPSG:4549", "EPSG:4528")):
+        with pytest.raises(ZonePrefixConflict):
+            to_store(from_store(parcel, drawn), declared)
+
+
+def test_northing_before_easting_is_named() -> None:
+    drawn = from_store(degrees_box(*QUZHOU, 300, 300), "EPSG:4549")
+    with pytest.raises(AxesSwapped):
+        to_store(shapely.transform(drawn, lambda xy: xy[:, ::-1]), "EPSG:4549")
+    with pytest.raises(AxesSwapped):
+        to_store(shapely.transform(degrees_box(*QUZHOU, 300, 300), lambda xy: xy[:, ::-1]), 4490)
+
+
+@pytest.mark.parametrize("bad", [181.0, float("nan"), float("inf"), 1e300])
+@pytest.mark.parametrize("crs", ["EPSG:4490", "EPSG:4549", "EPSG:3857"])
+def test_what_is_no_place_is_refused(bad: float, crs: str) -> None:
+    y = 95.0 if bad == 181.0 and crs == "EPSG:4490" else 28.0
+    if bad == 181.0 and crs != "EPSG:4490":
+        bad = 1e9
+    with pytest.raises(CoordinatesOutOfRange):
+        to_store(Polygon([(118, y), (bad, y), (119, y + 1), (118, y)]), crs)
+
+
+def test_a_degree_of_latitude_at_quzhou() -> None:
+    assert distance_m(118.87, 28.5, 118.87, 29.5) == pytest.approx(110_853, abs=20)
