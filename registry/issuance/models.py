@@ -8,7 +8,7 @@ from registry.projections import Subject
 
 
 class Issuance(Subject, Base):
-    """One issuance: unique per project, period and pools."""
+    """One issuance. `issued_key` (project, period, pools) is set when it is approved, and unique: it is made once."""
 
     __tablename__ = "issuance"
 
@@ -22,7 +22,9 @@ class Issuance(Subject, Base):
     residue_before_kg: Mapped[int] = logged(sa.BigInteger)
     residue_after_kg: Mapped[int] = logged(sa.BigInteger)
     proposed_by: Mapped[str] = logged(sa.String(200))
+    proposed_ms: Mapped[int] = logged(sa.BigInteger)
     issued_index: Mapped[int | None] = logged(sa.BigInteger, nullable=True)
+    issued_key: Mapped[str | None] = logged(sa.String(200), nullable=True, unique=True)
 
 
 class Batch(Base):

@@ -1,7 +1,8 @@
-"""The life of an issuance (RULES 1.4)."""
+"""The life of an issuance (RULES 1.4), and why one is refused."""
 
-from typing import Final
+from typing import ClassVar, Final
 
+from registry.errors import RegistryRefusal
 from registry.machine import Machine, Needs, Role, step
 
 ISSUANCE: Final = Machine(
@@ -21,3 +22,74 @@ ISSUANCE: Final = Machine(
         ("proposed", "lapse"): step("lapsed", Role.SYSTEM),
     },
 )
+
+LOCK_OPTION: Final = "option"
+LOCK_ORDER: Final = "order"
+LOCK_RETIRE: Final = "retire"
+
+
+class IssuanceRefused(RegistryRefusal):
+    """The root of this room's refusals."""
+
+    code: ClassVar[str] = "issuance_refused"
+    template: ClassVar[str] = "The issuance was refused."
+
+
+class AlreadyIssued(IssuanceRefused):
+    """One issuance per project, period and pools; this one was made."""
+
+    code: ClassVar[str] = "already_issued"
+    template: ClassVar[str] = "The monitoring period {period} was issued already."
+
+
+class NotVerified(IssuanceRefused):
+    """Only verified quantities are issued (DESIGN, Truth 6)."""
+
+    code: ClassVar[str] = "not_verified"
+    template: ClassVar[str] = "The monitoring period {period} is {status}; only verified quantities are issued."
+
+
+class ProjectNotActive(IssuanceRefused):
+    code: ClassVar[str] = "project_not_active"
+    template: ClassVar[str] = "The project {project} is {status}; only active projects are issued to."
+
+
+class NetLoss(IssuanceRefused):
+    """A loss never makes a negative batch or residue: it opens a reversal."""
+
+    code: ClassVar[str] = "net_loss"
+    template: ClassVar[str] = "The period lost carbon ({verified_kg} kg): nothing is issued, a reversal has to be reported."
+
+
+class PeriodEmpty(IssuanceRefused):
+    code: ClassVar[str] = "period_empty"
+    template: ClassVar[str] = "The dates {from_on} to {to_on} hold no day."
+
+
+class IssuanceLapsed(IssuanceRefused):
+    code: ClassVar[str] = "issuance_lapsed"
+    template: ClassVar[str] = "The issuance {issuance} was proposed more than {days} days ago; propose it again."
+
+
+class IssuanceNotLapsed(IssuanceRefused):
+    code: ClassVar[str] = "issuance_not_lapsed"
+    template: ClassVar[str] = "The issuance {issuance} may still be approved until {days} days after its proposal."
+
+
+class GroundContested(IssuanceRefused):
+    """The land claim does not hold for the ground and the dates of these units."""
+
+    code: ClassVar[str] = "ground_contested"
+    template: ClassVar[str] = "Parcel {parcel} has no undisputed claim on its ground from {from_on} to {to_on}: {reason}."
+
+
+class InsufficientUnits(IssuanceRefused):
+    """Fewer units are held free than are asked for."""
+
+    code: ClassVar[str] = "insufficient_units"
+    template: ClassVar[str] = "{asked} units are asked for; {available} of that selection are held free."
+
+
+class SelectionInvalid(IssuanceRefused):
+    code: ClassVar[str] = "selection_invalid"
+    template: ClassVar[str] = "The selection of units cannot be used: {reason}."
