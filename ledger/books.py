@@ -1,15 +1,18 @@
 """Double-entry books over money, kilograms and numbered units.
 
-An account holds one asset and four counters (posted and pending debits and credits; after TigerBeetle). Assets are
-either plain (fen, kilograms) or *numbered*: every unit of a numbered asset has a number, and a *block* is a contiguous
-range of numbers with one owner and at most one lock. Nothing is edited: ranges are split, moved by transfers, reserved
-by a pending transfer which is then posted or voided once. `LEDGER.md`-style rules held here:
+An account holds one asset and four counters (posted and pending debits and credits; after TigerBeetle).
+Assets are either plain (fen, kilograms) or *numbered*: every unit of a numbered asset has a number, and a
+*block* is a contiguous range of numbers with one owner and at most one lock. Nothing is edited: ranges are
+split, moved by transfers, reserved by a pending transfer which is then posted or voided once.
+What is held here:
 
-* the postings of a transfer sum to zero per asset, and on numbered accounts they equal what the named blocks move;
+* the postings of a transfer sum to zero per asset, and on numbered accounts they equal what the named
+  blocks move;
 * numbers of a series run on without gap, children of a split partition their parent;
 * a floored account never falls below zero, counting what is pending against it; a sink is never debited.
 
-`Books` is pure: it reads through a `BookSource` (a dictionary, or rows of a database) and remembers what it touched.
+`Books` is pure: it reads through a `BookSource` (a dictionary, or rows of a database) and remembers what it
+touched.
 """
 
 from collections import defaultdict
@@ -42,7 +45,9 @@ class InsufficientBalance(BooksRefusal):
     """An account would fall below zero."""
 
     code: ClassVar[str] = "insufficient_balance"
-    template: ClassVar[str] = "Account {account} has {available} of {asset} free, {needed} more would be needed."
+    template: ClassVar[str] = (
+        "Account {account} has {available} of {asset} free, {needed} more would be needed."
+    )
 
 
 class BlockNotFree(BooksRefusal):
@@ -161,7 +166,8 @@ class Reservation:
     status: str = "open"
 
 
-# ---- effects: what an entry may do -------------------------------------------------------------------------------
+# ---- effects: what an entry may do
+# -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,9 +361,13 @@ def _build_effect(value: dict[str, JsonValue]) -> Effect:
             case "pending":
                 deadline = value["deadline"]
                 return Pend(
-                    _text(value["pending"]), _postings(value), tuple(_text(b) for b in _list(value["blocks"])),
-                    _text(value["lock"]), _text(value["ref"]), None if deadline is None else _whole(deadline),
-                )  # fmt: skip
+                    _text(value["pending"]),
+                    _postings(value),
+                    tuple(_text(block) for block in _list(value["blocks"])),
+                    _text(value["lock"]),
+                    _text(value["ref"]),
+                    None if deadline is None else _whole(deadline),
+                )
             case "post":
                 return Post(_text(value["pending"]), _postings(value), _moves(value))
             case "void":
@@ -408,7 +418,8 @@ def _units(value: dict[str, JsonValue]) -> UnitRange:
 
 def _postings(value: dict[str, JsonValue]) -> tuple[Posting, ...]:
     return tuple(
-        Posting(_text(p["account"]), _text(p["asset"]), _whole(p["amount"])) for p in _objects(value["postings"])
+        Posting(_text(p["account"]), _text(p["asset"]), _whole(p["amount"]))
+        for p in _objects(value["postings"])
     )
 
 
@@ -416,7 +427,8 @@ def _moves(value: dict[str, JsonValue]) -> tuple[Move, ...]:
     return tuple(Move(_text(m["block"]), _text(m["to"])) for m in _objects(value["moves"]))
 
 
-# ---- the books ---------------------------------------------------------------------------------------------------
+# ---- the books
+# ---------------------------------------------------------------------------------------------------
 
 
 class BookSource(Protocol):
@@ -494,32 +506,37 @@ class Books:
         """
         touched: set[str] = set()
         for effect in effects:
-            match effect:
-                case OpenAccount():
-                    self._open_account(effect)
-                case OpenBlock():
-                    touched |= self._open_block(effect)
-                case SplitBlock():
-                    self._split(effect)
-                case Transfer():
-                    touched |= self._transfer(effect.postings, effect.moves, lock=None)
-                case Pend():
-                    touched |= self._pend(effect)
-                case Post():
-                    touched |= self._post(effect, at_ms)
-                case Void():
-                    touched |= self._void(effect.pending)
-                case Transition():
-                    pass
+            touched |= self._apply_one(effect, at_ms)
         for account in touched:
             check_limit(self.account(account))
 
-    def _open_account(self, effect: OpenAccount) -> None:
+    def _apply_one(self, effect: Effect, at_ms: int) -> set[str]:
+        """Apply one effect; answers the accounts whose counters it changed."""
+        match effect:
+            case OpenAccount():
+                return self._open_account(effect)
+            case OpenBlock():
+                return self._open_block(effect)
+            case SplitBlock():
+                return self._split(effect)
+            case Transfer():
+                return self._transfer(effect.postings, effect.moves, lock=None)
+            case Pend():
+                return self._pend(effect)
+            case Post():
+                return self._post(effect, at_ms)
+            case Void():
+                return self._void(effect.pending)
+            case Transition():
+                return set()
+
+    def _open_account(self, effect: OpenAccount) -> set[str]:
         if self.find_account(effect.account) is not None:
             raise BooksRefusal(reason=f"account {effect.account} is open already")
         self.accounts[effect.account] = Account(
             effect.account, effect.asset, effect.limit, effect.numbered, effect.owner
         )
+        return set()
 
     def _open_block(self, effect: OpenBlock) -> set[str]:
         holder, source = self.account(effect.account), self.account(effect.source)
@@ -542,7 +559,7 @@ class Books:
             raise BooksRefusal(reason=f"block {block.block} exists already")
         self.blocks[block.block] = block
 
-    def _split(self, effect: SplitBlock) -> None:
+    def _split(self, effect: SplitBlock) -> set[str]:
         parent = self.block(effect.block)
         if not parent.live:
             raise BlockNotFree(block=parent.block, reason="it was split before")
@@ -557,6 +574,7 @@ class Books:
             )
         if parent.pending is not None:
             self._relock(parent.pending, parent.block, [c.block for c in effect.children])
+        return set()
 
     def _relock(self, pending: str, parent: str, children: list[str]) -> None:
         held = self.reservation(pending)
@@ -604,7 +622,9 @@ class Books:
         for name in effect.blocks:
             block = self.block(name)
             if not block.live or block.pending is not None:
-                raise BlockNotFree(block=name, reason=f"it is locked by {block.pending}" if block.live else "split")
+                raise BlockNotFree(
+                    block=name, reason=f"it is locked by {block.pending}" if block.live else "split"
+                )
             locked[block.account] -= block.units.count
             self.blocks[name] = replace(block, pending=effect.pending)
         for posting in effect.postings:
@@ -680,7 +700,9 @@ def _check_balanced(postings: Sequence[Posting]) -> None:
 
 
 def _check_within(held: Reservation, postings: Iterable[Posting]) -> None:
-    """A post takes no more from an account than was reserved there, nor from another account for that asset."""
+    """A post takes no more from an account than was reserved there, nor from another account for that
+    asset.
+    """
     left: defaultdict[tuple[str, str], int] = defaultdict(int)
     reserved_assets = set()
     for posting in held.postings:

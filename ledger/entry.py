@@ -5,9 +5,9 @@ One shape for every type of entry, so that one parser is enough for fifty years:
     {"v": 1, "type", "id", "by", "role", "mandate", "machine", "subject", "action", "before", "after",
      "reason_code", "facts": {...}, "commitments": {...}, "effects": [...]}
 
-`type` is `genesis`, `key.add` or `act` (one step of a state machine). `id` is the request id, unique in the log. `facts`
-holds integers, ASCII codes and digests, never names, coordinates or free text; those are bound by `commitments` (hex
-HMAC-SHA-256 over the record, see `ledger.commitment`).
+`type` is `genesis`, `key.add` or `act` (one step of a state machine). `id` is the request id, unique in the
+log. `facts` holds integers, ASCII codes and digests, never names, coordinates or free text; those are bound
+by `commitments` (hex HMAC-SHA-256 over the record, see `ledger.commitment`).
 """
 
 import re
@@ -74,23 +74,34 @@ class Payload:
 
 
 def parse_payload(data: bytes) -> Payload:
-    """The payload that canonical bytes spell. Raises `MalformedPayload`, `NotCanonical` or a `BooksRefusal`."""
+    """The payload that canonical bytes spell. Raises `MalformedPayload`, `NotCanonical` or a
+    `BooksRefusal`.
+    """
     value = decode(data)
     if not isinstance(value, dict) or value.get("v") != VERSION:
         raise MalformedPayload(reason=f"not a version {VERSION} object")
     expected = {"v", "reason_code", "facts", "commitments", "effects", *NAMES}
     if set(value) != expected:
         raise MalformedPayload(reason=f"fields {sorted(set(value) ^ expected)}")
-    texts = [_name(value, key) for key in NAMES]
-    if texts[0] not in TYPES:
-        raise MalformedPayload(reason=f"type {texts[0]!r} is unknown")
-    if not REQUEST_ID.fullmatch(texts[1]):
+    texts = {key: _name(value, key) for key in NAMES}
+    if texts["type"] not in TYPES:
+        raise MalformedPayload(reason=f"type {texts['type']!r} is unknown")
+    if not REQUEST_ID.fullmatch(texts["id"]):
         raise MalformedPayload(reason="id is not a lower-case UUID")
     facts, effects = value["facts"], value["effects"]
     if not isinstance(facts, dict) or not isinstance(effects, list):
         raise MalformedPayload(reason="facts is an object, effects a list")
     return Payload(
-        *texts,
+        type=texts["type"],
+        id=texts["id"],
+        by=texts["by"],
+        role=texts["role"],
+        mandate=texts["mandate"],
+        machine=texts["machine"],
+        subject=texts["subject"],
+        action=texts["action"],
+        before=texts["before"],
+        after=texts["after"],
         reason_code=_name(value, "reason_code"),
         facts=facts,
         commitments=_commitments(value["commitments"]),

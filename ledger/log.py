@@ -1,9 +1,10 @@
 """Append to the log and to what it implies, inside the caller's database transaction.
 
-A `LedgerTransaction` locks the head, applies entries one by one with the same `LedgerState` that an audit replays, writes the
-log rows and the projections of the books, and at the end seals: it reads the new leaves back, hashes them again from
-those bytes, compares the root, signs the checkpoint and moves the head by compare-and-swap. It neither begins nor ends
-the transaction; publishing (`ledger.tiles`) happens after the commit, from the committed rows alone.
+A `LedgerTransaction` locks the head, applies entries one by one with the same `LedgerState` that an audit
+replays, writes the log rows and the projections of the books, and at the end seals: it reads the new leaves
+back, hashes them again from those bytes, compares the root, signs the checkpoint and moves the head by
+compare-and-swap. It neither begins nor ends the transaction; publishing (`ledger.tiles`) happens after the
+commit, from the committed rows alone.
 """
 
 from collections.abc import Iterator, Sequence
@@ -243,7 +244,9 @@ class LedgerTransaction:
             raise
 
     def append(self, leaf: bytes, *, check_signatures: bool = True) -> Entry:
-        """Apply one leaf and write it. `check_signatures=False` only for signatures this process just made or checked."""
+        """Apply one leaf and write it. `check_signatures=False` only for signatures this process just made
+        or checked.
+        """
         state = LedgerState(SqlSource(self._session), size=self.size, last_at_ms=self._at_ms)
         entry = state.apply(leaf, check_signatures=check_signatures)
         digest = leaf_hash(leaf)

@@ -1,4 +1,5 @@
-"""`apply(state, entry) -> state`: the one meaning of an entry, for the writer, for recovery and for the audit.
+"""`apply(state, entry) -> state`: the one meaning of an entry, for the writer, for recovery and for the
+audit.
 
 Replay depends on the log before the entry and on nothing else. It holds, for every entry:
 
@@ -7,8 +8,8 @@ Replay depends on the log before the entry and on nothing else. It holds, for ev
 * every state it leaves is the state the log implies, and no subject it names had another;
 * the books accept its effects (`ledger.books`).
 
-Who may take which step (roles, two persons, two organisations) is not known here; `registry` and its audit check that
-with the same tables.
+Who may take which step (roles, two persons, two organisations) is not known here; `registry` and its audit
+check that with the same tables.
 """
 
 from collections.abc import Mapping
@@ -39,7 +40,9 @@ class StateMoved(ReplayRefusal):
     """The subject is in another state than the entry says."""
 
     code: ClassVar[str] = "state_moved"
-    template: ClassVar[str] = "{machine} {subject} is {actual}, not {before}: the act {action} does not apply."
+    template: ClassVar[str] = (
+        "{machine} {subject} is {actual}, not {before}: the act {action} does not apply."
+    )
 
 
 class UnknownKey(ReplayRefusal):
@@ -141,7 +144,9 @@ class LedgerState:
         envelope.verify(keys)
 
     def _register_keys(self, payload: Payload) -> None:
-        """Keys of `genesis` and `key.add`. The genesis entry is signed by the root key that it names itself."""
+        """Keys of `genesis` and `key.add`. The genesis entry is signed by the root key that it names
+        itself.
+        """
         if payload.type not in ("genesis", "key.add"):
             return
         keys = payload.facts.get("keys")

@@ -8,6 +8,7 @@ from registry.database import Base, UtcInstant, create_engine
 
 TARGET_METADATA = [tables.metadata, Base.metadata]
 
+
 def render(kind: str, thing: object, _context: object) -> str | bool:
     """Write our own column types as what they are stored as: a migration must not change with the code."""
     return "sa.BigInteger()" if kind == "type" and isinstance(thing, UtcInstant) else False

@@ -1,9 +1,10 @@
 """How an act becomes an entry: the desk a service works at.
 
-A service is one function `(desk, command) -> answer`. It loads, asks a rule, and calls `desk.act` once for the act of the person
-and `desk.consequence` for what the system does because of it. The same function serves three purposes, because it is
-deterministic for a given state: to *prepare* (the desk stops at the payload and everything is rolled back), to *submit* (the
-payload must come out as the signed bytes, else the state has moved), and to act at once with keys in server custody.
+A service is one function `(desk, command) -> answer`. It loads, asks a rule, and calls `desk.act` once for
+the act of the person and `desk.consequence` for what the system does because of it. The same function
+serves three purposes, because it is deterministic for a given state: to *prepare* (the desk stops at the
+payload and everything is rolled back), to *submit* (the payload must come out as the signed bytes, else the
+state has moved), and to act at once with keys in server custody.
 """
 
 import hashlib
@@ -51,7 +52,7 @@ class Mode(StrEnum):
     SERVER = "server"
 
 
-class Prepared(Exception):  # noqa: N818 - not an error: the way out of a prepared act
+class Prepared(Exception):
     """The payload an act would log. Carried out of the savepoint, which rolls back."""
 
     def __init__(self, payload: bytes) -> None:
@@ -59,7 +60,7 @@ class Prepared(Exception):  # noqa: N818 - not an error: the way out of a prepar
         self.payload = payload
 
 
-class Awaiting(Exception):  # noqa: N818 - not an error: a second signature is needed first
+class Awaiting(Exception):
     """The act is in order and signed by its initiator; another person has to sign the same payload."""
 
     def __init__(self, payload: bytes, signatures: Sequence[Signature], needed: str) -> None:
@@ -100,8 +101,8 @@ class Opened:
 class Desk:
     """One act in progress, inside the writer's transaction.
 
-    `salt` is 32 random bytes kept with the request from its first call on, so that commitments come out the same when the act is
-    prepared, submitted and confirmed.
+    `salt` is 32 random bytes kept with the request from its first call on, so that commitments come out the
+    same when the act is prepared, submitted and confirmed.
     """
 
     session: Session
@@ -143,7 +144,16 @@ class Desk:
             raise RuntimeError("a command has one act of its own; what follows from it is a consequence")
         self._acted = True
         payload = self._payload(
-            self.request_id, self.actor, machine, action, subject, facts, commitments, effects, reason_code, type_
+            self.request_id,
+            self.actor,
+            machine,
+            action,
+            subject,
+            facts,
+            commitments,
+            effects,
+            reason_code,
+            type_,
         )
         return self._append(payload, self._sign(machine, payload))
 

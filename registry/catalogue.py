@@ -1,4 +1,6 @@
-"""Every room's machines, projections and acts in one place. What an earlier room triggers in a later one is wired here too."""
+"""Every room's machines, projections and acts in one place. What an earlier room triggers in a later one is
+wired here too.
+"""
 
 from collections.abc import Mapping
 
@@ -30,10 +32,4 @@ PROJECTIONS: Projections = {
     "deposit": accounts.deposit,
 }
 
-ACTS: Mapping[str, Act] = {
-    act.name: act
-    for room in (
-        accounts_service.ACTS,
-    )
-    for act in room
-}
+ACTS: Mapping[str, Act] = {act.name: act for room in (accounts_service.ACTS,) for act in room}

@@ -1,7 +1,8 @@
 """All time comes from one clock object.
 
-A real installation reads the system clock. A simulated one (a demo, a rehearsal) reads an instant kept in its database,
-which only moves forward and only from the installation's command line. The genesis entry of the log says which, for good.
+A real installation reads the system clock. A simulated one (a demo, a rehearsal) reads an instant kept in
+its database, which only moves forward and only from the installation's command line. The genesis entry of
+the log says which, for good.
 """
 
 from datetime import UTC, datetime

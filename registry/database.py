@@ -1,8 +1,8 @@
 """The database: one SQLite file or a PostgreSQL, the same schema, and its two kinds of transaction.
 
-A *read* transaction serves pages and answers. A *write* transaction takes the write lock at its start (`BEGIN IMMEDIATE` on
-SQLite; on PostgreSQL the ledger locks its head row), because a decision read before the lock may be stale when it is
-written. Services neither open nor end a transaction.
+A *read* transaction serves pages and answers. A *write* transaction takes the write lock at its start
+(`BEGIN IMMEDIATE` on SQLite; on PostgreSQL the ledger locks its head row), because a decision read before
+the lock may be stale when it is written. Services neither open nor end a transaction.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,9 @@ class Base(DeclarativeBase):
 
 
 class UtcInstant(sa.types.TypeDecorator[datetime]):
-    """An instant, stored as POSIX milliseconds: SQLite has no time zones, and the log counts milliseconds too."""
+    """An instant, stored as POSIX milliseconds: SQLite has no time zones, and the log counts milliseconds
+    too.
+    """
 
     impl = sa.BigInteger
     cache_ok = True
@@ -40,7 +42,9 @@ class UtcInstant(sa.types.TypeDecorator[datetime]):
 
 
 def logged(kind: Any = None, **options: Any) -> MappedColumn[Any]:
-    """A column that is a function of the log: written by projections only, rebuilt and compared by the audit."""
+    """A column that is a function of the log: written by projections only, rebuilt and compared by the
+    audit.
+    """
     return _column("logged", kind, options)
 
 
@@ -63,8 +67,8 @@ def _column(truth: str, kind: Any, options: dict[str, Any]) -> MappedColumn[Any]
 class Committed:
     """Mixin for a row with committed columns.
 
-    The committed columns together are one record, `{column: value}` with bytes in hexadecimal; its keyed digest is
-    `commitment`, which is logged. The key stands beside the record and is erased with it.
+    The committed columns together are one record, `{column: value}` with bytes in hexadecimal; its keyed
+    digest is `commitment`, which is logged. The key stands beside the record and is erased with it.
     """
 
     commitment: Mapped[str] = logged(sa.String(64))
@@ -122,7 +126,8 @@ def sqlite_url(path: Path) -> str:
 def lock_coarse_cells(session: Session, cells: Sequence[int]) -> None:
     """Serialise writers over the same ground until the transaction ends.
 
-    PostgreSQL takes one advisory lock per 2 km cell in ascending order; SQLite's write transaction holds them all.
+    PostgreSQL takes one advisory lock per 2 km cell in ascending order; SQLite's write transaction holds
+    them all.
     """
     if session.get_bind().dialect.name == "postgresql":
         for cell in sorted(set(cells)):

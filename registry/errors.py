@@ -1,7 +1,8 @@
 """The root of every refusal of the registry.
 
-A refusal is bad input, named in the domain: it has a stable `code`, one English sentence with named facts (which is
-also the message id of its translations) and the facts themselves. `problem.py` is the one table from refusals to HTTP.
+A refusal is bad input, named in the domain: it has a stable `code`, one English sentence with named facts
+(which is also the message id of its translations) and the facts themselves. `problem.py` is the one table
+from refusals to HTTP.
 """
 
 from typing import ClassVar

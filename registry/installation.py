@@ -1,8 +1,9 @@
 """One installation, opened: database, log, keys, writer and office put together.
 
-`Installation.create` makes a new one: keys, schema, the genesis entry and the published log. `Installation.open` starts an
-existing one: it checks that the database has not fallen behind what was published (a restored backup would otherwise sign a
-second history) and publishes what a crash left unpublished.
+`Installation.create` makes a new one: keys, schema, the genesis entry and the published log.
+`Installation.open` starts an existing one: it checks that the database has not fallen behind what was
+published (a restored backup would otherwise sign a second history) and publishes what a crash left
+unpublished.
 """
 
 import os
@@ -54,7 +55,9 @@ class DatabaseBehind(RegistryRefusal):
     """The published log is ahead of the database: a backup was restored. Signing now would fork the log."""
 
     code: ClassVar[str] = "database_behind_log"
-    template: ClassVar[str] = "The published log has {published} entries, the database only {committed}; nothing is signed."
+    template: ClassVar[str] = (
+        "The published log has {published} entries, the database only {committed}; nothing is signed."
+    )
 
 
 @dataclass(slots=True)
@@ -132,8 +135,8 @@ def opened(home: Home, *, passphrase: str | None = None) -> Iterator[Installatio
 def publish(database: Database, tiles: TileDirectory, signer: NoteSigner) -> None:
     """Bring the published log up to the newest committed checkpoint.
 
-    Any process may call it; a file lock serialises them and the published size never falls. Raises `DatabaseBehind` when more was
-    published than is committed.
+    Any process may call it; a file lock serialises them and the published size never falls. Raises
+    `DatabaseBehind` when more was published than is committed.
     """
     with tiles.publishing(), database.read() as session:
         note = ledger_log.last_checkpoint(session)
@@ -170,7 +173,12 @@ def _write_genesis(
             "suite": "ed25519",
             "vkey": signer.vkey,
             "keys": [
-                {"public": keyring.get(name).public_bytes.hex(), "person": name, "custody": "server", "suite": "ed25519"}
+                {
+                    "public": keyring.get(name).public_bytes.hex(),
+                    "person": name,
+                    "custody": "server",
+                    "suite": "ed25519",
+                }
                 for name in (ROOT_KEY, SYSTEM_KEY)
             ],
         },

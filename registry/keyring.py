@@ -1,7 +1,8 @@
 """Keys that the server keeps: the log's, the installation's root and system, and those in `server` custody.
 
 Each key is an encrypted PKCS#8 file named by its key id. The passphrase comes from the environment
-(`TANHUI_KEY_PASSPHRASE`) or from the file `secret` in the home, which is made at the start, readable by its owner only.
+(`TANHUI_KEY_PASSPHRASE`) or from the file `secret` in the home, which is made at the start, readable by its
+owner only.
 """
 
 import os
@@ -17,7 +18,9 @@ class KeyNotHeld(RegistryRefusal):
     """The server cannot sign for this key: its holder keeps it."""
 
     code: ClassVar[str] = "key_not_held"
-    template: ClassVar[str] = "The registry does not hold the key {keyid}; prepare the act and sign it with that key."
+    template: ClassVar[str] = (
+        "The registry does not hold the key {keyid}; prepare the act and sign it with that key."
+    )
 
 
 class KeyRing:

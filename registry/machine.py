@@ -1,8 +1,9 @@
 """State machines as tables, and who may take a step.
 
-A `Machine` is one mapping from (state, action) to a `Step`. The same table is followed by the services, walked by the
-tests, checked again by the audit from the log alone, and drawn in the documentation. Rules: `1P` one signature, `2P` two
-persons of one organisation, `2O` persons of two organisations; the required persons sign the same payload.
+A `Machine` is one mapping from (state, action) to a `Step`. The same table is followed by the services,
+walked by the tests, checked again by the audit from the log alone, and drawn in the documentation. Rules:
+`1P` one signature, `2P` two persons of one organisation, `2O` persons of two organisations; the required
+persons sign the same payload.
 """
 
 from collections.abc import Mapping, Sequence
@@ -121,8 +122,8 @@ def check_authority(
 ) -> None:
     """Hold an act's signatures against its step (invariant I9).
 
-    Raises `NotAuthorised` when somebody signed who may not, `ConfirmationMissing` when only a second signature is
-    missing. `by` is the mandate the payload names, `initiator` the person it names.
+    Raises `NotAuthorised` when somebody signed who may not, `ConfirmationMissing` when only a second
+    signature is missing. `by` is the mandate the payload names, `initiator` the person it names.
     """
     facts = {"machine": machine, "action": action}
     if by.person != initiator or by.role not in rule.roles:

@@ -1,8 +1,9 @@
 """The counter: every request for an act comes here, from the API and from the command line alike.
 
-A request has an id made by its client. It is kept with a digest of what was asked, its answer, and, while a signature is awaited,
-the prepared payload. The same id with the same content gets the same answer however often it is sent and from whichever
-process; the same id with other content is refused. All of that is written in the transaction that writes the entry.
+A request has an id made by its client. It is kept with a digest of what was asked, its answer, and, while a
+signature is awaited, the prepared payload. The same id with the same content gets the same answer however
+often it is sent and from whichever process; the same id with other content is refused. All of that is
+written in the transaction that writes the entry.
 """
 
 import hashlib
@@ -155,7 +156,9 @@ class Office:
         return self.writer.run(work)
 
     def confirm(self, actor: Mandate, request_id: str) -> Outcome:
-        """Add the confirmer's signature with a key in server custody; the entry is logged when it was the last one."""
+        """Add the confirmer's signature with a key in server custody; the entry is logged when it was the
+        last one.
+        """
         return self.send_confirmation(actor, request_id).result()
 
     def send_confirmation(self, actor: Mandate, request_id: str) -> "Future[Outcome]":
@@ -260,7 +263,6 @@ class Office:
 
 
 def _mandate(request: Request) -> Mandate:
-    from registry.machine import Role
 
     kept = request.mandate
     return Mandate(kept["id"], request.person, kept["organisation"], Role(kept["role"]))
@@ -274,7 +276,9 @@ def _open_request(session: Session, request_id: str) -> Request:
 
 
 def _merged(request: Request, added: Sequence[Signature]) -> tuple[Signature, ...]:
-    known = {item["keyid"]: Signature(item["keyid"], bytes.fromhex(item["sig"])) for item in request.signatures}
+    known = {
+        item["keyid"]: Signature(item["keyid"], bytes.fromhex(item["sig"])) for item in request.signatures
+    }
     return tuple({**known, **{signature.keyid: signature for signature in added}}.values())
 
 

@@ -1,8 +1,9 @@
 """Tables as projections of the log.
 
-Each room gives one function per state machine that turns a recorded step into rows. The writer calls it in the transaction that
-appends the entry; the audit calls the same functions on an empty database and compares. A projection reads the entry and the
-rows projected before it, never the clock, a file, or a working column.
+Each room gives one function per state machine that turns a recorded step into rows. The writer calls it in
+the transaction that appends the entry; the audit calls the same functions on an empty database and
+compares. A projection reads the entry and the rows projected before it, never the clock, a file, or a
+working column.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -51,9 +52,7 @@ def steps_of(entry: Entry) -> Iterator[Recorded]:
     yield Recorded(entry, payload.machine, payload.subject, payload.action, payload.before, payload.after)
     for effect in payload.effects:
         if isinstance(effect, Transition):
-            yield Recorded(
-                entry, effect.machine, effect.subject, effect.action, effect.before, effect.after
-            )
+            yield Recorded(entry, effect.machine, effect.subject, effect.action, effect.before, effect.after)
 
 
 class UnknownMachine(LedgerRefusal):
@@ -93,7 +92,8 @@ def follow(session: Session, model: type[T], recorded: Recorded) -> T:
     return row
 
 
-# ---- committed columns -------------------------------------------------------------------------------------------
+# ---- committed columns
+# -------------------------------------------------------------------------------------------
 
 
 def committed_columns(model: type[Any]) -> tuple[str, ...]:

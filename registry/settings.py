@@ -1,7 +1,8 @@
 """Configuration: where an installation lives.
 
-A home folder holds everything of one installation. Every command takes `--home`, else `TANHUI_HOME`, else `./tanhui-data`. With
-`TANHUI_DATABASE_URL` the tables live in that PostgreSQL, the rest stays in the folder.
+A home folder holds everything of one installation. Every command takes `--home`, else `TANHUI_HOME`, else
+`./tanhui-data`. With `TANHUI_DATABASE_URL` the tables live in that PostgreSQL, the rest stays in the
+folder.
 """
 
 from dataclasses import dataclass
@@ -21,9 +22,13 @@ class Settings(BaseSettings):
     home: Path = Path("tanhui-data")
     database_url: str | None = None
     origin: str = Field("tanhui.example/log", description="name of a new log; it can never change")
-    key_passphrase: str | None = Field(None, description="unlocks the keys the server keeps; else `secret` in the home")
+    key_passphrase: str | None = Field(
+        None, description="unlocks the keys the server keeps; else `secret` in the home"
+    )
     public_url: str = "http://127.0.0.1:8000"
-    font_dirs: list[Path] = Field(default_factory=list, description="fonts asked after ours, for rare characters")
+    font_dirs: list[Path] = Field(
+        default_factory=list, description="fonts asked after ours, for rare characters"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """The group writer: the one place where logged things are written.
 
-Commands queue; one thread takes up to 256 of them, or what came within 10 ms, runs each in its savepoint (a refusal rolls back
-only its own), seals the log, commits, publishes, and only then answers. Several processes serialise on the log's head row.
-After a failed commit or seal the outcome is unknown: the writer stops and answers nobody; a restart recovers from what is
-durable.
+Commands queue; one thread takes up to 256 of them, or what came within 10 ms, runs each in its savepoint (a
+refusal rolls back only its own), seals the log, commits, publishes, and only then answers. Several
+processes serialise on the log's head row. After a failed commit or seal the outcome is unknown: the writer
+stops and answers nobody; a restart recovers from what is durable.
 """
 
 import queue
@@ -28,7 +28,9 @@ T = TypeVar("T")
 
 class WriterStopped(RegistryRefusal):
     code: ClassVar[str] = "writer_stopped"
-    template: ClassVar[str] = "The registry is not accepting acts now; whether the last ones were written is decided on restart."
+    template: ClassVar[str] = (
+        "The registry is not accepting acts now; whether the last ones were written is decided on restart."
+    )
 
 
 @dataclass(slots=True)
@@ -38,7 +40,9 @@ class _Job(Generic[T]):
 
 
 class Writer:
-    """Runs jobs `(session, ledger) -> result` in groups. `publish` is called after each commit that logged something."""
+    """Runs jobs `(session, ledger) -> result` in groups. `publish` is called after each commit that logged
+    something.
+    """
 
     def __init__(self, database: Database, signer: NoteSigner, publish: Callable[[], None]) -> None:
         self._database = database
@@ -78,7 +82,7 @@ class Writer:
             if group:
                 try:
                     self._write(group)
-                except BaseException as failure:  # noqa: BLE001 - whatever it was, the outcome is unknown: stop
+                except BaseException as failure:
                     self._stop(failure, group)
                     return
             if last:
@@ -98,11 +102,9 @@ class Writer:
         return group, True
 
     def _write(self, group: list[_Job[Any]]) -> None:
-        answers: list[Callable[[], None]] = []
         with self._database.write() as session:
             ledger = LedgerTransaction(session)
-            for job in group:
-                answers.append(_attempt(job, session, ledger))
+            answers = [_attempt(job, session, ledger) for job in group]
             sealed = ledger.seal(self._signer) is not None
         if sealed:
             self._publish()
@@ -130,7 +132,7 @@ def _attempt(job: _Job[T], session: Session, ledger: LedgerTransaction) -> Calla
         with ledger.savepoint():
             result = job.work(session, ledger)
             session.flush()
-    except Exception as refusal:  # noqa: BLE001 - only this job's savepoint is rolled back
+    except Exception as refusal:
         session.expire_all()
         refused = refusal
         return lambda: job.future.set_exception(refused)

@@ -1,4 +1,6 @@
-"""The log, its postings and its checkpoints are append-only: the database refuses UPDATE, DELETE and TRUNCATE."""
+"""The log, its postings and its checkpoints are append-only: the database refuses UPDATE, DELETE and
+TRUNCATE.
+"""
 
 from alembic import op
 
@@ -35,4 +37,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    raise NotImplementedError("a log cannot be made changeable again; restore a backup with the older version")
+    raise NotImplementedError(
+        "a log cannot be made changeable again; restore a backup with the older version"
+    )

@@ -1,4 +1,6 @@
-"""Services of the accounts room: register organisations and persons, add keys, grant mandates, record deposits."""
+"""Services of the accounts room: register organisations and persons, add keys, grant mandates, record
+deposits.
+"""
 
 import hashlib
 import secrets
@@ -149,7 +151,8 @@ ACTS = (
 )
 
 
-# ---- reading -----------------------------------------------------------------------------------------------------
+# ---- reading
+# -----------------------------------------------------------------------------------------------------
 
 
 def load_organisation(session: Session, organisation: str) -> Organisation:
@@ -191,7 +194,8 @@ class AccountsDirectory:
         return session.execute(newest).scalar_one_or_none()
 
 
-# ---- keys of programs (working rows, not logged) -----------------------------------------------------------------
+# ---- keys of programs (working rows, not logged)
+# -----------------------------------------------------------------
 
 
 def create_api_key(
@@ -225,5 +229,3 @@ def authenticate(session: Session, token: str, now: datetime) -> Mandate | None:
         return None
     mandate = session.get(MandateRow, key.mandate_id)
     return mandate_of(mandate) if mandate is not None and mandate.status == "active" else None
-
-

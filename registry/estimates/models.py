@@ -20,7 +20,9 @@ class Raster(Base):
 
 
 class EstimateRun(Subject, Committed, Base):
-    """One immutable run. `record` is everything a stranger needs to compute it again, as canonical JSON text."""
+    """One immutable run. `record` is everything a stranger needs to compute it again, as canonical JSON
+    text.
+    """
 
     __tablename__ = "estimate_run"
 

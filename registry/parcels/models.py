@@ -45,7 +45,9 @@ class Parcel(Subject, Base):
 
 
 class ParcelVersion(Committed, Base):
-    """What a parcel was at one submission: geometry (ISO WKB, EPSG:4490, canonical) and names, all committed."""
+    """What a parcel was at one submission: geometry (ISO WKB, EPSG:4490, canonical) and names, all
+    committed.
+    """
 
     __tablename__ = "parcel_version"
 

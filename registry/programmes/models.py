@@ -10,7 +10,9 @@ from registry.projections import Subject
 
 
 class Programme(Subject, Committed, Base):
-    """One version of a programme. `terms` are its figures, whole numbers and codes, exactly as they stand in the log."""
+    """One version of a programme. `terms` are its figures, whole numbers and codes, exactly as they stand
+    in the log.
+    """
 
     __tablename__ = "programme"
 

@@ -26,7 +26,9 @@ class Project(Subject, Committed, Base):
 
 
 class ProjectParcel(Base):
-    """A parcel of a project. `number` is its place in the project, as entries name it; the claim follows at registration."""
+    """A parcel of a project. `number` is its place in the project, as entries name it; the claim follows at
+    registration.
+    """
 
     __tablename__ = "project_parcel"
 
@@ -37,7 +39,9 @@ class ProjectParcel(Base):
 
 
 class LandClaim(Subject, Base):
-    """(ground x period x pool), claimed once whatever the programme. `credited_cm2` leaves out slivers of earlier claims."""
+    """(ground x period x pool), claimed once whatever the programme. `credited_cm2` leaves out slivers of
+    earlier claims.
+    """
 
     __tablename__ = "land_claim"
 

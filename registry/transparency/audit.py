@@ -1,7 +1,7 @@
 """`tanhui audit`: replay the published log from zero and hold everything against it.
 
-The order is that of trust: the checkpoint by the log's key, the files by the checkpoint, the entries by their signatures, the
-rules by the entries, the tables by the replay, and the certificates by the log.
+The order is that of trust: the checkpoint by the log's key, the files by the checkpoint, the entries by
+their signatures, the rules by the entries, the tables by the replay, and the certificates by the log.
 """
 
 from collections.abc import Callable, Sequence
@@ -89,7 +89,7 @@ def replay(leaves: Sequence[bytes], report: Report, progress: Progress = silent)
             entry = state.apply(leaf)
             project(session, entry, PROJECTIONS)
         except (LedgerRefusal, sa.exc.SQLAlchemyError, KeyError, TypeError, ValueError) as refusal:
-            report.find("L3", f"entry {index}", refusal or type(refusal).__name__)
+            report.find("L3", f"entry {index}", f"{type(refusal).__name__}: {refusal}")
             session.close()
             return None
         for checker in looking_on:
@@ -144,9 +144,13 @@ class _LedgerRows:
         rows["actor_key"] = [key_row(key, self._key_index[key.keyid]) for key in state.keys.values()]
         rows["head"] = [
             {
-                "one": 1, "origin": self._origin, "size": frontier.size, "root": frontier.root(),
-                "frontier": frontier.encode(), "at_ms": self._at_ms,
-            }  # fmt: skip
+                "one": 1,
+                "origin": self._origin,
+                "size": frontier.size,
+                "root": frontier.root(),
+                "frontier": frontier.encode(),
+                "at_ms": self._at_ms,
+            }
         ]
         for name, table_rows in rows.items():
             if table_rows:
@@ -171,7 +175,9 @@ def _audit_database(home: Home, vkey: str, replayed: Replayed, report: Report) -
 def _check_checkpoints(served: Session, vkey: str, roots: Sequence[bytes], report: Report) -> None:
     verifier = NoteVerifier.parse(vkey)
     rows = served.execute(sa.select(tables.checkpoint).order_by(tables.checkpoint.c.size)).all()
-    report.expect("I12", bool(rows) and rows[-1].size == len(roots), "checkpoint", "the last is not the published one")
+    report.expect(
+        "I12", bool(rows) and rows[-1].size == len(roots), "checkpoint", "the last is not the published one"
+    )
     report.expect("I12", sizes_grow(row.size for row in rows), "checkpoint", "sizes do not grow")
     for row in rows:
         where = f"checkpoint {row.size}"
@@ -182,7 +188,10 @@ def _check_checkpoints(served: Session, vkey: str, roots: Sequence[bytes], repor
             continue
         fits = checkpoint.size == row.size and 0 < row.size <= len(roots)
         report.expect(
-            "I12", fits and roots[row.size - 1] == checkpoint.root, where, "it is not on the published history"
+            "I12",
+            fits and roots[row.size - 1] == checkpoint.root,
+            where,
+            "it is not on the published history",
         )
 
 

@@ -22,7 +22,9 @@ def logged_columns(table: sa.Table) -> list[sa.Column[Any]]:
 
 
 def compared_tables() -> Iterator[sa.Table]:
-    """Every table with logged columns, except the checkpoints, which are not a function of the entries alone."""
+    """Every table with logged columns, except the checkpoints, which are not a function of the entries
+    alone.
+    """
     for metadata in (tables.metadata, Base.metadata):
         for table in metadata.sorted_tables:
             if logged_columns(table) and table.name != "checkpoint":
@@ -70,7 +72,9 @@ def _differing(expected: sa.RowMapping, actual: sa.RowMapping) -> list[str]:
 
 
 def check_commitments(served: Session, report: Report) -> None:
-    """C1: committed columns open the commitment that is logged beside them. An erased record is neither right nor wrong."""
+    """C1: committed columns open the commitment that is logged beside them. An erased record is neither
+    right nor wrong.
+    """
     for mapper in Base.registry.mappers:
         if not issubclass(mapper.class_, Committed):
             continue
@@ -78,4 +82,6 @@ def check_commitments(served: Session, report: Report) -> None:
             opens = opens_commitment(row)
             if opens is not None:
                 key = "/".join(map(str, sa.inspect(row).identity or ()))
-                report.expect("C1", opens, f"{mapper.local_table.description} {key}", "the record is another one")
+                report.expect(
+                    "C1", opens, f"{mapper.local_table.description} {key}", "the record is another one"
+                )

@@ -65,9 +65,13 @@ class Report:
             self.find(check, where, what)
 
     def lines(self) -> Iterator[tuple[str, str, int, str]]:
-        """For each check: id, what it says, how often it was made, and `ok`, `FAILED` or why it was not made."""
+        """For each check: id, what it says, how often it was made, and `ok`, `FAILED` or why it was not
+        made.
+        """
         failed = {finding.check for finding in self.findings}
         for check, meaning in CHECKS.items():
             made = self.made.get(check, 0)
-            verdict = "FAILED" if check in failed else "ok" if made else self.skipped.get(check, "nothing to check")
+            verdict = (
+                "FAILED" if check in failed else "ok" if made else self.skipped.get(check, "nothing to check")
+            )
             yield check, meaning, made, verdict

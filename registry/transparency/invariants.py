@@ -1,6 +1,7 @@
 """The rules that the log must keep, checked entry by entry while it is replayed.
 
-Each checker sees every entry after the ledger accepted it. They need the entries only: no database, no geometry.
+Each checker sees every entry after the ledger accepted it. They need the entries only: no database, no
+geometry.
 """
 
 from collections import defaultdict
@@ -50,7 +51,9 @@ class Steps:
             machine = self.machines.get(step.machine)
             rule = machine.steps.get((step.before, step.action)) if machine else None
             if machine is None or rule is None or rule.after != step.after:
-                report.find("I8", where, f"{step.machine} {step.action}: {step.before} to {step.after} is no step")
+                report.find(
+                    "I8", where, f"{step.machine} {step.action}: {step.before} to {step.after} is no step"
+                )
                 continue
             subject = (step.machine, step.subject)
             if subject not in self.entered and step.before != machine.initial:
@@ -67,7 +70,9 @@ class Steps:
         own = {mandate.id: mandate for mandate in (ROOT, SYSTEM)}
         by = own.get(payload.mandate) or self.mandates.get(payload.mandate)
         if by is None or by.role.value != payload.role:
-            report.find("I9", f"entry {entry.index}", f"there is no mandate {payload.mandate} as {payload.role}")
+            report.find(
+                "I9", f"entry {entry.index}", f"there is no mandate {payload.mandate} as {payload.role}"
+            )
             return
         try:
             signers = [self._signer(state.actor_key(s.keyid).person) for s in entry.envelope.signatures]
@@ -95,7 +100,13 @@ class Steps:
         pass
 
 
-PLACES = {"units": "held", "clearing": "held", "buffer": "buffer", "retired": "retired", "cancelled": "cancelled"}
+PLACES = {
+    "units": "held",
+    "clearing": "held",
+    "buffer": "buffer",
+    "retired": "retired",
+    "cancelled": "cancelled",
+}
 
 
 @dataclass(slots=True)
@@ -129,7 +140,9 @@ class Conservation:
             place = PLACES.get(block.account.split(":", 1)[0], "nowhere")
             place = "locked" if block.pending is not None else place
             report.expect("I3", block.units.count >= 1, f"entry {index} block {name}", "an empty range")
-            report.expect("I1", place != "nowhere", f"entry {index} block {name}", f"it is in {block.account}")
+            report.expect(
+                "I1", place != "nowhere", f"entry {index} block {name}", f"it is in {block.account}"
+            )
             self.where[name] = (block.batch, place, block.units.count)
             self.tally[block.batch][place] += block.units.count
         return block.batch
@@ -145,7 +158,9 @@ class Conservation:
             report.expect("I2", whole.partitioned_by(ranges), f"series {series}", "gaps or overlaps")
         for series, last in state.books.series.items():
             held = sum(units.count for units in by_series[series])
-            report.expect("I2", held == last, f"series {series}", f"{last} numbers issued, {held} in live blocks")
+            report.expect(
+                "I2", held == last, f"series {series}", f"{last} numbers issued, {held} in live blocks"
+            )
 
 
 def _touched_blocks(effect: Any, books: Books) -> set[str]:
@@ -165,7 +180,9 @@ def _touched_blocks(effect: Any, books: Books) -> set[str]:
 
 @dataclass(slots=True)
 class Money:
-    """I11: floors hold at every size. That postings sum to zero was already refused by the books themselves."""
+    """I11: floors hold at every size. That postings sum to zero was already refused by the books
+    themselves.
+    """
 
     def see(self, entry: Entry, state: LedgerState, report: Report) -> None:
         for effect in entry.payload.effects:

@@ -52,14 +52,18 @@ def check_root(leaves: Sequence[bytes], checkpoint: Checkpoint, report: Report) 
 
 
 def check_files(folder: Path, leaves: Sequence[bytes], hashes: Sequence[bytes], report: Report) -> None:
-    """Hold every file below the log's folder against the entries; files that are missing or do not belong are found too."""
+    """Hold every file below the log's folder against the entries; files that are missing or do not belong
+    are found too.
+    """
     levels = _levels(hashes)
     needed = _needed_files(len(leaves))
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         name = path.relative_to(folder).as_posix()
         needed.discard(name)
         if name != CHECKPOINT and not name.startswith("."):
-            report.expect("L2", path.read_bytes() == _expected(name, leaves, levels), name, "not what the entries give")
+            report.expect(
+                "L2", path.read_bytes() == _expected(name, leaves, levels), name, "not what the entries give"
+            )
     for name in sorted(needed):
         report.find("L2", name, "it is missing")
 

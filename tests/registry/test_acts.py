@@ -12,7 +12,13 @@ from ledger.errors import LedgerRefusal
 from ledger.keys import SigningKey
 from ledger.replay import LedgerState
 from registry.accounts.models import Organisation, Person
-from registry.accounts.service import AddKey, GrantMandate, RecordDeposit, RegisterOrganisation, RegisterPerson
+from registry.accounts.service import (
+    AddKey,
+    GrantMandate,
+    RecordDeposit,
+    RegisterOrganisation,
+    RegisterPerson,
+)
 from registry.acts import PayloadMoved
 from registry.installation import DatabaseBehind, Installation
 from registry.keyring import KeyNotHeld
@@ -83,7 +89,9 @@ def test_a_request_id_is_a_uuid(people: People) -> None:
 
 def test_twenty_parallel_copies_of_a_request_leave_one_entry(people: People) -> None:
     office, root, request = people.installation.office, people.installation.root, request_id()
-    copies = [office.send(root, "person.register", RegisterPerson(name="person A"), request) for _ in range(20)]
+    copies = [
+        office.send(root, "person.register", RegisterPerson(name="person A"), request) for _ in range(20)
+    ]
     wait(copies)
     assert {copy.result().answer["person"] for copy in copies} == {request}
     assert log_size(people.installation) == 2
@@ -107,17 +115,24 @@ def test_a_refused_act_leaves_nothing_and_does_not_spoil_its_group(people: Peopl
 def test_a_role_without_the_right_is_refused(people: People) -> None:
     firm = people.member(Role.ENTERPRISE, "firm A")
     with pytest.raises(NotAuthorised):
-        people.do(firm, "deposit.record", RecordDeposit(organisation=firm.organisation, amount_fen=5, reference="x"))
+        people.do(
+            firm, "deposit.record", RecordDeposit(organisation=firm.organisation, amount_fen=5, reference="x")
+        )
 
 
 def test_a_claimed_mandate_that_the_log_does_not_know_is_refused(people: People) -> None:
     firm = people.member(Role.ENTERPRISE, "firm A")
     forged = Mandate("invented", firm.person, firm.organisation, Role.BANK)
     with pytest.raises(NotAuthorised):
-        people.do(forged, "deposit.record", RecordDeposit(organisation=firm.organisation, amount_fen=5, reference="x"))
+        people.do(
+            forged,
+            "deposit.record",
+            RecordDeposit(organisation=firm.organisation, amount_fen=5, reference="x"),
+        )
 
 
-# ---- keys that their holder keeps --------------------------------------------------------------------------------
+# ---- keys that their holder keeps
+# --------------------------------------------------------------------------------
 
 
 def client_bank(people: People) -> tuple[Mandate, SigningKey]:
@@ -180,7 +195,8 @@ def test_a_signature_by_a_wrong_key_is_refused(people: People) -> None:
     assert log_size(people.installation) == before
 
 
-# ---- money and the tables' own guards ----------------------------------------------------------------------------
+# ---- money and the tables' own guards
+# ----------------------------------------------------------------------------
 
 
 def test_a_deposit_is_money_of_the_organisation(people: People) -> None:
@@ -199,14 +215,20 @@ def test_a_deposit_is_money_of_the_organisation(people: People) -> None:
 def test_the_database_refuses_to_change_what_is_append_only(people: People, table: str, verb: str) -> None:
     people.do(people.member(Role.BANK, "bank A"), "deposit.record", deposit(people))
     column = tables.metadata.tables[table].columns.keys()[-1]
-    with pytest.raises(sa.exc.DBAPIError, match="append-only"), people.installation.database.write() as session:
+    with (
+        pytest.raises(sa.exc.DBAPIError, match="append-only"),
+        people.installation.database.write() as session,
+    ):
         session.execute(sa.text(verb.format(table, column)))
 
 
 def test_postgresql_refuses_to_truncate_what_is_append_only(people: People) -> None:
     if people.installation.database.engine.dialect.name != "postgresql":
         pytest.skip("SQLite has no TRUNCATE")
-    with pytest.raises(sa.exc.DBAPIError, match="append-only"), people.installation.database.write() as session:
+    with (
+        pytest.raises(sa.exc.DBAPIError, match="append-only"),
+        people.installation.database.write() as session,
+    ):
         session.execute(sa.text("truncate log"))
 
 

@@ -21,7 +21,9 @@ def written(people: People) -> Installation:
     """A small installation with members and money."""
     bank = people.member(Role.BANK, "bank A")
     firm = people.member(Role.ENTERPRISE, "企业甲")
-    people.do(bank, "deposit.record", RecordDeposit(organisation=firm.organisation, amount_fen=700, reference="s1"))
+    people.do(
+        bank, "deposit.record", RecordDeposit(organisation=firm.organisation, amount_fen=700, reference="s1")
+    )
     return people.installation
 
 
@@ -51,7 +53,10 @@ def test_a_flipped_byte_in_any_published_file_is_found(written: Installation) ->
 
 
 def test_a_missing_tile_is_found(written: Installation) -> None:
-    newest = max((written.home.log / "tile" / "0").rglob("*"), key=lambda p: (p.is_file(), int(p.name) if p.name.isdigit() else 0))
+    newest = max(
+        (written.home.log / "tile" / "0").rglob("*"),
+        key=lambda p: (p.is_file(), int(p.name) if p.name.isdigit() else 0),
+    )
     newest.unlink()
     assert any(newest.name in finding for finding in failures(written))
 
@@ -103,7 +108,9 @@ def _tamper_and_restore(written: Installation, table: sa.Table, column: sa.Colum
     if row is None or (changed := _changed(row[-1])) is None:
         return 0
     where = sa.and_(*(key == value for key, value in zip(keys, row, strict=False)))
-    undo = sa.and_(*(key == (changed if key is column else value) for key, value in zip(keys, row, strict=False)))
+    undo = sa.and_(
+        *(key == (changed if key is column else value) for key, value in zip(keys, row, strict=False))
+    )
     _set(written, sa.update(table).where(where).values({column: changed}))
     try:
         assert failures(written), f"{table.name}.{column.name}"

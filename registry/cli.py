@@ -1,0 +1,302 @@
+"""The command `tanhui`.
+
+Every command takes `--home DIR` (else `TANHUI_HOME`, else `./tanhui-data`) and explains itself with
+`--help`. A refusal is one line with its code and exit status 2; `--json` prints for programs.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from geo.errors import GeoRefusal
+from ledger.errors import LedgerRefusal
+from registry.errors import RegistryRefusal
+from registry.settings import Home, Settings
+
+app = typer.Typer(
+    help="碳汇 tanhui: a registry for forestry carbon sinks, and a ledger that a stranger can check.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+database_commands = typer.Typer(help="The installation and its database.", no_args_is_help=True)
+certificate_commands = typer.Typer(help="Retirement certificates.", no_args_is_help=True)
+clock_commands = typer.Typer(help="The clock of a simulated installation.", no_args_is_help=True)
+app.add_typer(database_commands, name="db")
+app.add_typer(certificate_commands, name="certificate")
+app.add_typer(clock_commands, name="clock")
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", help="the installation's folder [default: TANHUI_HOME or ./tanhui-data]"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
+
+REFUSED = 2
+
+
+def main() -> None:
+    """Run the command line; refusals end with exit status 2 and one line."""
+    try:
+        app()
+    except (RegistryRefusal, LedgerRefusal, GeoRefusal) as refusal:
+        errors.print(f"[red]refused[/red] {refusal.code}: {refusal}", soft_wrap=True)
+        sys.exit(REFUSED)
+
+
+def home_at(path: Path | None) -> Home:
+    settings = Settings()
+    return Home.at(path or settings.home, settings.database_url)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for long work; silent where nobody is looking at a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        tasks: dict[str, Any] = {}
+
+        def advance(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = progress.add_task(step, total=total)
+            progress.update(tasks[step], completed=done, total=total)
+
+        yield advance
+
+
+# ---- db, clock, members
+# ------------------------------------------------------------------------------------------
+
+
+@database_commands.command("create")
+def db_create(
+    home: HomeOption = None,
+    origin: Annotated[str | None, typer.Option(help="the log's name; it can never change")] = None,
+    clock: Annotated[
+        datetime | None, typer.Option(help="make it a simulated installation at this UTC instant")
+    ] = None,
+) -> None:
+    """Make a new installation: schema, keys, and a log with its first entry."""
+    from registry.installation import Installation
+
+    settings = Settings()
+    simulated_at = None if clock is None else clock.replace(tzinfo=UTC)
+    installation = Installation.create(
+        home_at(home),
+        origin or settings.origin,
+        simulated_at=simulated_at,
+        passphrase=settings.key_passphrase,
+    )
+    installation.close()
+    console.print(f"created {installation.home.path}\nlog key {installation.vkey}", soft_wrap=True)
+
+
+@database_commands.command("upgrade")
+def db_upgrade(home: HomeOption = None) -> None:
+    """Bring the database to the newest schema."""
+    from registry.database import migrate
+
+    target = home_at(home)
+    migrate(target.database_url)
+    console.print("the schema is the newest")
+
+
+@clock_commands.command("advance")
+def clock_advance(
+    to: Annotated[datetime, typer.Argument(help="a UTC instant, for example 2025-07-01T08:00:00")],
+    home: HomeOption = None,
+) -> None:
+    """Move a simulated clock forward. It never moves back, and never over HTTP."""
+    from registry.clock import SimulatedClock
+    from registry.database import Database
+
+    database = Database(home_at(home).database_url)
+    SimulatedClock(database).advance(to.replace(tzinfo=UTC))
+    database.dispose()
+    console.print(f"the clock stands at {to.isoformat()}Z")
+
+
+@app.command()
+def member(
+    name: Annotated[str, typer.Argument(help="the organisation's name, or the id of a registered one")],
+    kind: Annotated[
+        str, typer.Option(help="collective, operator, verifier, registry_admin, issuer, enterprise, bank …")
+    ],
+    person: Annotated[str, typer.Option(help="the person who acts for it")],
+    county: Annotated[str, typer.Option(help="GB/T 2260 county code")] = "330800",
+    public_key: Annotated[
+        str | None, typer.Option(help="the person's own Ed25519 key (hex); else the server keeps one")
+    ] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Register an organisation, a person with a key and a mandate, and print an API key for it."""
+    from registry.installation import opened
+    from registry.machine import Role
+    from registry.members import enrol
+
+    with opened(home_at(home), passphrase=Settings().key_passphrase) as installation:
+        enrolled = enrol(installation, name, Role(kind), person, county, public_key)
+    if as_json:
+        console.print_json(json.dumps(enrolled))
+    else:
+        for key, value in enrolled.items():
+            console.print(f"{key:13} {value}", soft_wrap=True)
+
+
+# ---- serve and demo
+# ----------------------------------------------------------------------------------------------
+
+
+@app.command()
+def serve(
+    home: HomeOption = None,
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="port to listen on")] = 8000,
+    clock: Annotated[
+        datetime | None, typer.Option(help="advance the simulated clock to this UTC instant first")
+    ] = None,
+) -> None:
+    """Serve the pages, the API and the log."""
+    import uvicorn
+
+    from registry.app import create_app
+    from registry.installation import opened
+
+    if clock is not None:
+        clock_advance(clock, home)
+    with opened(home_at(home), passphrase=Settings().key_passphrase) as installation:
+        console.print(f"serving {installation.home.path} at http://{host}:{port}", soft_wrap=True)
+        uvicorn.run(create_app(installation), host=host, port=port, log_level="warning")
+
+
+@app.command()
+def demo(
+    once: Annotated[
+        Path, typer.Option("--once", help="run the whole life of a credit in this new folder, then exit")
+    ],
+    parcels: Annotated[
+        Path | None, typer.Option(help="your own parcels file instead of the generated one")
+    ] = None,
+    agb: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(help="your own biomass rasters (t/ha) at the start and the end"),
+    ] = None,
+    plots: Annotated[Path | None, typer.Option(help="your own sample plots (CSV)")] = None,
+) -> None:
+    """From a polygon to a certificate, with every step shown."""
+    from registry.demo import run
+
+    run(once, parcels=parcels, agb=agb, plots=plots, say=lambda line: console.print(line, soft_wrap=True))
+
+
+# ---- checking
+# ----------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def audit(
+    folder: Annotated[
+        Path, typer.Argument(help="an installation's folder, with log/, log.vkey and tanhui.db")
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Replay the published log from zero and hold tables, rules and certificates against it."""
+    from registry.transparency.audit import audit as run_audit
+
+    home = Home.at(folder, Settings().database_url)
+    if not home.vkey.exists():
+        errors.print(f"[red]refused[/red] home_missing: {folder} has no log.vkey", soft_wrap=True)
+        raise typer.Exit(REFUSED)
+    with progress_bar() as advance:
+        report = run_audit(home, advance)
+    if as_json:
+        findings = [{"check": f.check, "where": f.where, "what": f.what} for f in report.findings]
+        console.print_json(json.dumps({"passed": report.passed, "size": report.size, "findings": findings}))
+    else:
+        _print_report(report)
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+def _print_report(report: Any) -> None:
+    table = Table(title=f"audit of {report.size} entries", title_justify="left")
+    for heading in ("check", "what holds", "checked", "verdict"):
+        table.add_column(heading, justify="right" if heading == "checked" else "left")
+    for check, meaning, made, verdict in report.lines():
+        colour = {"ok": "green", "FAILED": "red"}.get(verdict, "yellow")
+        table.add_row(check, meaning, f"{made:,}", f"[{colour}]{verdict}[/{colour}]")
+    console.print(table)
+    for finding in report.findings:
+        console.print(f"[red]{finding.check}[/red] {finding.where}: {finding.what}", soft_wrap=True)
+    verdict = (
+        "[green]passed[/green]" if report.passed else f"[red]failed[/red]: {len(report.findings)} findings"
+    )
+    console.print(f"audit {verdict}")
+
+
+@app.command()
+def recompute(
+    serial: Annotated[str, typer.Argument(help="a serial number of an issued unit or range")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure again: from the serial to its run, and from the run's inputs to its kilograms."""
+    from registry.database import Database
+    from registry.transparency.trace import recompute_serial
+
+    target = home_at(home)
+    database = Database(target.database_url)
+    with database.read() as session:
+        result = recompute_serial(session, target, serial)
+    database.dispose()
+    if as_json:
+        console.print_json(json.dumps(result.to_json()))
+    else:
+        for line in result.lines():
+            console.print(line, soft_wrap=True)
+    if not result.same:
+        raise typer.Exit(1)
+
+
+@certificate_commands.command("verify")
+def certificate_verify(
+    file: Annotated[
+        Path, typer.Argument(help="any file of the certificate: .pdf, .tlog-proof, .entry or .statement.json")
+    ],
+    vkey: Annotated[
+        Path | None, typer.Option(help="the log's verifier key file [default: log.vkey beside or above]")
+    ] = None,
+) -> None:
+    """Check a certificate offline: signature, inclusion, and each stated field."""
+    from registry.documents.bundle import read_bundle, verify_bundle
+
+    key = (vkey or _vkey_near(file)).read_text().strip()
+    bundle = read_bundle(file)
+    verified = verify_bundle(bundle.proof, bundle.entry, bundle.statement, key, bundle.pdf)
+    for step in verified.steps:
+        console.print(step, soft_wrap=True)
+    console.print(f"[green]verified[/green] {bundle.number}")
+
+
+def _vkey_near(file: Path) -> Path:
+    for folder in (file.absolute().parent, *file.absolute().parents[:2]):
+        if (folder / "log.vkey").exists():
+            return folder / "log.vkey"
+    raise typer.BadParameter("no log.vkey found near the file; name it with --vkey")
+
+
+if __name__ == "__main__":
+    main()
