@@ -132,7 +132,8 @@ def reservation_of(row: sa.RowMapping) -> Reservation:
 
 
 def posted_lines(effects: Sequence[Effect]) -> Iterator[Posting]:
-    """Every line that effects post at once, in order; opening a block posts its numbers against its source."""
+    """Every line that effects post at once, in order; opening a block posts its numbers against its source.
+    """
     for effect in effects:
         if isinstance(effect, OpenBlock):
             yield Posting(effect.source, effect.asset, -effect.units.count)

@@ -1,6 +1,6 @@
 """`docs/rules.md` from the code: every state machine and every check, so that the page cannot lag behind.
 
-    python -m registry.transparency.handbook > docs/rules.md
+python -m registry.transparency.handbook > docs/rules.md
 """
 
 import sys
@@ -14,11 +14,11 @@ OPENING = """# Rules
 
 Made from the code by `python -m registry.transparency.handbook > docs/rules.md`; a test keeps it true.
 
-Every step below is one signed entry of the log: who, in which role and under which mandate, the state before and
-after, and what it does to accounts and blocks. A step that is not listed is impossible. Signatures: 1P one person;
-2P two persons of one organisation; 2O persons of two organisations. Under 2P and 2O all sign the same payload and
-one entry is appended when the last one has signed. Steps by `system` follow from the entry before them; steps that
-another entry causes stand in that entry as a transition.
+Every step below is one signed entry of the log: who, in which role and under which mandate, the state
+before and after, and what it does to accounts and blocks. A step that is not listed is impossible.
+Signatures: 1P one person; 2P two persons of one organisation; 2O persons of two organisations. Under 2P and
+2O all sign the same payload and one entry is appended when the last one has signed. Steps by `system`
+follow from the entry before them; steps that another entry causes stand in that entry as a transition.
 
 ## What the audit checks
 
