@@ -1,4 +1,6 @@
-"""`python -m benchmarks [--full]`: measure, write `results/`, and bring the table in `README.md` up to date."""
+"""`python -m benchmarks [--full]`: measure, write `results/`, and bring the table in `README.md` up to
+date.
+"""
 
 import argparse
 import json
@@ -42,10 +44,13 @@ def table(result: dict[str, Any]) -> str:
     """The figures as a Markdown table: median, and the range over the rounds."""
     figures = result["demo"]
     described = ", ".join(f"{name} {value}" for name, value in result["machine"].items())
+    about = (
+        f"Measured on {result['measured_on']} by `{result['command']}`, {figures['rounds']} rounds after one"
+        f" uncounted ({figures['first_wall_s']:.1f} s, with the kernels' compilation where it was not cached)."
+        f" Machine: {described}."
+    )
     lines = [
-        f"Measured on {result['measured_on']} by `{result['command']}`, {figures['rounds']} rounds after one "
-        f"uncounted ({figures['first_wall_s']:.1f} s, with the kernels' compilation where they were not cached). "
-        f"Machine: {described}.",
+        about,
         "",
         "| figure | median | range |",
         "| --- | ---: | ---: |",

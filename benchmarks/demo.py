@@ -27,7 +27,9 @@ class Run:
 
 
 def measure(rounds: int) -> dict[str, Any]:
-    """One uncounted round (compiled kernels are cached), then `rounds` counted ones; medians with their range."""
+    """One uncounted round (compiled kernels are cached), then `rounds` counted ones; medians with their
+    range.
+    """
     first = _run(check=True)
     runs = [_run(check=False) for _ in range(rounds)]
     return {
