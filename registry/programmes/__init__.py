@@ -1,1 +1,1 @@
-"""TODO"""
+"""Under which rules: versioned programmes, their figures published in the log."""
