@@ -17,6 +17,7 @@ from typing import Final
 import psycopg
 import pytest
 from _pytest.terminal import TerminalReporter
+from hypothesis import settings
 
 from tests.postgres import Cluster, NoPostgres, start_cluster
 
@@ -25,6 +26,10 @@ TEMPLATE: Final = "migrated"
 LOUD: Final = "NOT TESTED HERE: "
 
 _numbers = itertools.count(1)
+
+# How long an example takes says more about the machine's other work than about the code.
+settings.register_profile("tanhui", deadline=None)
+settings.load_profile("tanhui")
 
 
 def _migrate(url: str) -> None:
