@@ -12,13 +12,15 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import psycopg
 import pytest
 from _pytest.terminal import TerminalReporter
 from hypothesis import settings
+from playwright.sync_api import Playwright, sync_playwright
 
+from tests.browser import chromium_path
 from tests.postgres import Cluster, NoPostgres, start_cluster
 
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
@@ -38,7 +40,7 @@ def _migrate(url: str) -> None:
     migrate(url)
 
 
-def not_tested(reason: str) -> None:
+def not_tested(reason: str) -> NoReturn:
     """Skip the test that asks, and say so again at the end of the run."""
     pytest.skip(LOUD + reason)
 
@@ -52,7 +54,6 @@ def postgres_cluster() -> Iterator[Cluster]:
         if os.environ.get("TANHUI_REQUIRE_POSTGRES"):
             pytest.fail(str(reason), pytrace=False)
         not_tested(str(reason))
-        raise
     yield cluster
     cluster.stop()
 
@@ -101,6 +102,22 @@ def database_url(request: pytest.FixtureRequest) -> str:
     """The address of a fresh, migrated database: the test that asks for it runs once on each dialect."""
     url: str = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
     return url
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of Chromium for `tests.browser.launched`; skips loudly where there is none."""
+    path = chromium_path()
+    if path is None:
+        not_tested("no Chromium on PATH (on Debian: apt-get install chromium)")
+    return path
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    """Playwright's driver, for one module: while it runs, asyncio.run() does not work in the same thread."""
+    with sync_playwright() as driver:
+        yield driver
 
 
 @pytest.fixture(scope="session")
