@@ -46,7 +46,7 @@ def table(result: dict[str, Any]) -> str:
     described = ", ".join(f"{name} {value}" for name, value in result["machine"].items())
     about = (
         f"Measured on {result['measured_on']} by `{result['command']}`, {figures['rounds']} rounds after one"
-        f" uncounted ({figures['first_wall_s']:.1f} s, with the kernels' compilation where it was not cached)."
+        f" uncounted ({figures['first_wall_s']:.1f} s, compiling kernels where they were not cached)."
         f" Machine: {described}."
     )
     lines = [
