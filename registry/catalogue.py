@@ -9,7 +9,16 @@ from registry.accounts import rules as accounts_rules
 from registry.accounts import service as accounts_service
 from registry.machine import Machine
 from registry.office import Act
+from registry.parcels import projection as parcels
+from registry.parcels import rules as parcels_rules
+from registry.parcels import service as parcels_service
+from registry.programmes import projection as programmes
+from registry.programmes import rules as programmes_rules
+from registry.programmes import service as programmes_service
 from registry.projections import Projections
+from registry.projects import projection as projects
+from registry.projects import rules as projects_rules
+from registry.projects import service as projects_service
 
 MACHINES: Mapping[str, Machine] = {
     machine.name: machine
@@ -20,6 +29,11 @@ MACHINES: Mapping[str, Machine] = {
         accounts_rules.KEY,
         accounts_rules.MANDATE,
         accounts_rules.DEPOSIT,
+        programmes_rules.PROGRAMME,
+        parcels_rules.PARCEL,
+        projects_rules.PROJECT,
+        projects_rules.CLAIM,
+        projects_rules.PERIOD,
     )
 }
 
@@ -30,6 +44,20 @@ PROJECTIONS: Projections = {
     "person": accounts.person,
     "mandate": accounts.mandate,
     "deposit": accounts.deposit,
+    "programme": programmes.programme,
+    "parcel": parcels.parcel,
+    "project": projects.project,
+    "claim": projects.claim,
+    "period": projects.period,
 }
 
-ACTS: Mapping[str, Act] = {act.name: act for room in (accounts_service.ACTS,) for act in room}
+ACTS: Mapping[str, Act] = {
+    act.name: act
+    for room in (
+        accounts_service.ACTS,
+        programmes_service.ACTS,
+        parcels_service.ACTS,
+        projects_service.ACTS,
+    )
+    for act in room
+}

@@ -144,6 +144,22 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_person_status"), "person", ["status"], unique=False)
     op.create_table(
+        "programme",
+        sa.Column("code", sa.String(length=20), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("terms", sa.JSON(), nullable=False),
+        sa.Column("name_zh", sa.String(length=200), nullable=True),
+        sa.Column("name_en", sa.String(length=200), nullable=True),
+        sa.Column("id", sa.String(length=200), nullable=False),
+        sa.Column("status", sa.String(length=40), nullable=False),
+        sa.Column("entry_index", sa.BigInteger(), nullable=False),
+        sa.Column("commitment", sa.String(length=64), nullable=False),
+        sa.Column("commitment_key", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_programme_code"), "programme", ["code"], unique=False)
+    op.create_index(op.f("ix_programme_status"), "programme", ["status"], unique=False)
+    op.create_table(
         "request",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("act", sa.String(length=80), nullable=False),
@@ -200,6 +216,98 @@ def upgrade() -> None:
     op.create_index(op.f("ix_mandate_person_id"), "mandate", ["person_id"], unique=False)
     op.create_index(op.f("ix_mandate_status"), "mandate", ["status"], unique=False)
     op.create_table(
+        "parcel",
+        sa.Column("organisation_id", sa.String(length=200), nullable=False),
+        sa.Column("county", sa.String(length=6), nullable=False),
+        sa.Column("code", sa.String(length=80), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("reviewer_id", sa.String(length=200), nullable=True),
+        sa.Column("operator_id", sa.String(length=200), nullable=True),
+        sa.Column("id", sa.String(length=200), nullable=False),
+        sa.Column("status", sa.String(length=40), nullable=False),
+        sa.Column("entry_index", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["operator_id"],
+            ["organisation.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisation.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["reviewer_id"],
+            ["organisation.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_parcel_code"), "parcel", ["code"], unique=False)
+    op.create_index(op.f("ix_parcel_county"), "parcel", ["county"], unique=False)
+    op.create_index(op.f("ix_parcel_organisation_id"), "parcel", ["organisation_id"], unique=False)
+    op.create_index(op.f("ix_parcel_status"), "parcel", ["status"], unique=False)
+    op.create_table(
+        "parcel_draft",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("organisation_id", sa.String(length=200), nullable=False),
+        sa.Column("import_id", sa.String(length=36), nullable=False),
+        sa.Column("row_number", sa.Integer(), nullable=False),
+        sa.Column("wkb", sa.LargeBinary(), nullable=False),
+        sa.Column("area_cm2", sa.BigInteger(), nullable=False),
+        sa.Column("county", sa.String(length=6), nullable=False),
+        sa.Column("code", sa.String(length=80), nullable=False),
+        sa.Column("village", sa.String(length=200), nullable=False),
+        sa.Column("stand_type", sa.String(length=40), nullable=False),
+        sa.Column("tenure", sa.JSON(), nullable=False),
+        sa.Column("attributes", sa.JSON(), nullable=False),
+        sa.Column("source_sha256", sa.String(length=64), nullable=False),
+        sa.Column("submitted", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisation.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_parcel_draft_import_id"), "parcel_draft", ["import_id"], unique=False)
+    op.create_index(
+        op.f("ix_parcel_draft_organisation_id"), "parcel_draft", ["organisation_id"], unique=False
+    )
+    op.create_table(
+        "project",
+        sa.Column("programme_id", sa.String(length=200), nullable=False),
+        sa.Column("owner_id", sa.String(length=200), nullable=False),
+        sa.Column("county", sa.String(length=6), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=True),
+        sa.Column("method", sa.String(length=80), nullable=False),
+        sa.Column("crediting_from", sa.String(length=10), nullable=False),
+        sa.Column("crediting_to", sa.String(length=10), nullable=False),
+        sa.Column("benefit_rule", sa.String(length=40), nullable=False),
+        sa.Column("published_on", sa.String(length=10), nullable=True),
+        sa.Column("validator_id", sa.String(length=200), nullable=True),
+        sa.Column("name", sa.String(length=200), nullable=True),
+        sa.Column("id", sa.String(length=200), nullable=False),
+        sa.Column("status", sa.String(length=40), nullable=False),
+        sa.Column("entry_index", sa.BigInteger(), nullable=False),
+        sa.Column("commitment", sa.String(length=64), nullable=False),
+        sa.Column("commitment_key", sa.LargeBinary(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["owner_id"],
+            ["organisation.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["programme_id"],
+            ["programme.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["validator_id"],
+            ["organisation.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("number"),
+    )
+    op.create_index(op.f("ix_project_owner_id"), "project", ["owner_id"], unique=False)
+    op.create_index(op.f("ix_project_programme_id"), "project", ["programme_id"], unique=False)
+    op.create_index(op.f("ix_project_status"), "project", ["status"], unique=False)
+    op.create_table(
         "api_key",
         sa.Column("prefix", sa.String(length=16), nullable=False),
         sa.Column("secret_sha256", sa.String(length=64), nullable=False),
@@ -215,13 +323,172 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("prefix"),
     )
     op.create_index(op.f("ix_api_key_mandate_id"), "api_key", ["mandate_id"], unique=False)
+    op.create_table(
+        "land_claim",
+        sa.Column("parcel_id", sa.String(length=200), nullable=False),
+        sa.Column("parcel_version", sa.Integer(), nullable=False),
+        sa.Column("project_id", sa.String(length=200), nullable=False),
+        sa.Column("programme_id", sa.String(length=200), nullable=False),
+        sa.Column("pool", sa.String(length=40), nullable=False),
+        sa.Column("from_on", sa.String(length=10), nullable=False),
+        sa.Column("to_on", sa.String(length=10), nullable=False),
+        sa.Column("credited_cm2", sa.BigInteger(), nullable=False),
+        sa.Column("claimed_index", sa.BigInteger(), nullable=False),
+        sa.Column("id", sa.String(length=200), nullable=False),
+        sa.Column("status", sa.String(length=40), nullable=False),
+        sa.Column("entry_index", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["parcel_id"],
+            ["parcel.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["programme_id"],
+            ["programme.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["project.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_land_claim_parcel_id"), "land_claim", ["parcel_id"], unique=False)
+    op.create_index(op.f("ix_land_claim_project_id"), "land_claim", ["project_id"], unique=False)
+    op.create_index(op.f("ix_land_claim_status"), "land_claim", ["status"], unique=False)
+    op.create_table(
+        "monitoring_period",
+        sa.Column("project_id", sa.String(length=200), nullable=False),
+        sa.Column("pools", sa.String(length=80), nullable=False),
+        sa.Column("from_on", sa.String(length=10), nullable=False),
+        sa.Column("to_on", sa.String(length=10), nullable=False),
+        sa.Column("run_id", sa.String(length=36), nullable=True),
+        sa.Column("verifier_id", sa.String(length=200), nullable=True),
+        sa.Column("id", sa.String(length=200), nullable=False),
+        sa.Column("status", sa.String(length=40), nullable=False),
+        sa.Column("entry_index", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["project.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["verifier_id"],
+            ["organisation.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(
+        op.f("ix_monitoring_period_project_id"), "monitoring_period", ["project_id"], unique=False
+    )
+    op.create_index(op.f("ix_monitoring_period_status"), "monitoring_period", ["status"], unique=False)
+    op.create_table(
+        "objection",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=200), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("contact", sa.String(length=200), nullable=False),
+        sa.Column("lodged_at", sa.BigInteger(), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=True),
+        sa.Column("answered_by", sa.String(length=200), nullable=True),
+        sa.Column("answered_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["project.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_objection_project_id"), "objection", ["project_id"], unique=False)
+    op.create_table(
+        "parcel_cell",
+        sa.Column("cell", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("parcel_id", sa.String(length=200), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["parcel_id"],
+            ["parcel.id"],
+        ),
+        sa.PrimaryKeyConstraint("cell", "parcel_id"),
+    )
+    op.create_index(op.f("ix_parcel_cell_parcel_id"), "parcel_cell", ["parcel_id"], unique=False)
+    op.create_table(
+        "parcel_version",
+        sa.Column("parcel_id", sa.String(length=200), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("area_cm2", sa.BigInteger(), nullable=False),
+        sa.Column("stand_type", sa.String(length=40), nullable=False),
+        sa.Column("source_sha256", sa.String(length=64), nullable=False),
+        sa.Column("evidence_sha256", sa.String(length=64), nullable=False),
+        sa.Column("resolution_sha256", sa.String(length=64), nullable=False),
+        sa.Column("wkb", sa.LargeBinary(), nullable=True),
+        sa.Column("village", sa.String(length=200), nullable=True),
+        sa.Column("tenure", sa.JSON(), nullable=True),
+        sa.Column("attributes", sa.JSON(), nullable=True),
+        sa.Column("commitment", sa.String(length=64), nullable=False),
+        sa.Column("commitment_key", sa.LargeBinary(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["parcel_id"],
+            ["parcel.id"],
+        ),
+        sa.PrimaryKeyConstraint("parcel_id", "version"),
+    )
+    op.create_table(
+        "project_parcel",
+        sa.Column("project_id", sa.String(length=200), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("parcel_id", sa.String(length=200), nullable=False),
+        sa.Column("parcel_version", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["parcel_id"],
+            ["parcel.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["project.id"],
+        ),
+        sa.PrimaryKeyConstraint("project_id", "number"),
+    )
+    op.create_index(op.f("ix_project_parcel_parcel_id"), "project_parcel", ["parcel_id"], unique=False)
+    op.create_table(
+        "claim_cell",
+        sa.Column("cell", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("claim_id", sa.String(length=200), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["claim_id"],
+            ["land_claim.id"],
+        ),
+        sa.PrimaryKeyConstraint("cell", "claim_id"),
+    )
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    op.drop_table("claim_cell")
+    op.drop_index(op.f("ix_project_parcel_parcel_id"), table_name="project_parcel")
+    op.drop_table("project_parcel")
+    op.drop_table("parcel_version")
+    op.drop_index(op.f("ix_parcel_cell_parcel_id"), table_name="parcel_cell")
+    op.drop_table("parcel_cell")
+    op.drop_index(op.f("ix_objection_project_id"), table_name="objection")
+    op.drop_table("objection")
+    op.drop_index(op.f("ix_monitoring_period_status"), table_name="monitoring_period")
+    op.drop_index(op.f("ix_monitoring_period_project_id"), table_name="monitoring_period")
+    op.drop_table("monitoring_period")
+    op.drop_index(op.f("ix_land_claim_status"), table_name="land_claim")
+    op.drop_index(op.f("ix_land_claim_project_id"), table_name="land_claim")
+    op.drop_index(op.f("ix_land_claim_parcel_id"), table_name="land_claim")
+    op.drop_table("land_claim")
     op.drop_index(op.f("ix_api_key_mandate_id"), table_name="api_key")
     op.drop_table("api_key")
+    op.drop_index(op.f("ix_project_status"), table_name="project")
+    op.drop_index(op.f("ix_project_programme_id"), table_name="project")
+    op.drop_index(op.f("ix_project_owner_id"), table_name="project")
+    op.drop_table("project")
+    op.drop_index(op.f("ix_parcel_draft_organisation_id"), table_name="parcel_draft")
+    op.drop_index(op.f("ix_parcel_draft_import_id"), table_name="parcel_draft")
+    op.drop_table("parcel_draft")
+    op.drop_index(op.f("ix_parcel_status"), table_name="parcel")
+    op.drop_index(op.f("ix_parcel_organisation_id"), table_name="parcel")
+    op.drop_index(op.f("ix_parcel_county"), table_name="parcel")
+    op.drop_index(op.f("ix_parcel_code"), table_name="parcel")
+    op.drop_table("parcel")
     op.drop_index(op.f("ix_mandate_status"), table_name="mandate")
     op.drop_index(op.f("ix_mandate_person_id"), table_name="mandate")
     op.drop_index(op.f("ix_mandate_organisation_id"), table_name="mandate")
@@ -232,6 +499,9 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_request_status"), table_name="request")
     op.drop_index(op.f("ix_request_person"), table_name="request")
     op.drop_table("request")
+    op.drop_index(op.f("ix_programme_status"), table_name="programme")
+    op.drop_index(op.f("ix_programme_code"), table_name="programme")
+    op.drop_table("programme")
     op.drop_index(op.f("ix_person_status"), table_name="person")
     op.drop_table("person")
     op.drop_index(op.f("ix_organisation_status"), table_name="organisation")

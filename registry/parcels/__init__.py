@@ -1,1 +1,1 @@
-"""TODO"""
+"""Land under one tenure: files of parcels, drafts, submission and review."""

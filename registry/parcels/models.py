@@ -33,7 +33,11 @@ class ParcelDraft(Base):
 
 
 class Parcel(Subject, Base):
-    """Land under one tenure. Its ground and names are in its versions."""
+    """Land under one tenure. Its ground and names are in its versions.
+
+    `operator_id` is the operator whom the collective lets enrol it in a project, None if the collective does
+    that itself.
+    """
 
     __tablename__ = "parcel"
 
@@ -42,6 +46,7 @@ class Parcel(Subject, Base):
     code: Mapped[str] = logged(sa.String(80), index=True)
     version: Mapped[int] = logged(sa.Integer)
     reviewer_id: Mapped[str | None] = logged(sa.ForeignKey("organisation.id"), nullable=True)
+    operator_id: Mapped[str | None] = logged(sa.ForeignKey("organisation.id"), nullable=True)
 
 
 class ParcelVersion(Committed, Base):
@@ -56,6 +61,8 @@ class ParcelVersion(Committed, Base):
     area_cm2: Mapped[int] = logged(sa.BigInteger)
     stand_type: Mapped[str] = logged(sa.String(40))
     source_sha256: Mapped[str] = logged(sa.String(64))
+    evidence_sha256: Mapped[str] = logged(sa.String(64))
+    resolution_sha256: Mapped[str] = logged(sa.String(64))
     wkb: Mapped[bytes | None] = committed(sa.LargeBinary)
     village: Mapped[str | None] = committed(sa.String(200))
     tenure: Mapped[dict[str, Any] | None] = committed(sa.JSON)
@@ -64,3 +71,12 @@ class ParcelVersion(Committed, Base):
     @property
     def area_m2(self) -> float:
         return self.area_cm2 / 10_000
+
+
+class ParcelCell(Base):
+    """Which 512 m cells a parcel's newest version touches. An index, made from the geometry."""
+
+    __tablename__ = "parcel_cell"
+
+    cell: Mapped[int] = working(sa.BigInteger, primary_key=True, autoincrement=False)
+    parcel_id: Mapped[str] = working(sa.ForeignKey("parcel.id"), primary_key=True, index=True)

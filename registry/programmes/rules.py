@@ -31,10 +31,11 @@ IsoDate = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 class Terms:
     """The figures of a programme version, exactly as its entry holds them.
 
-    Ends of names are units: `_kg`, `_cm2`, `_mm`, `_ppm` (parts per million), `_days`, `_years`. `publication_days` are working days
-    (Monday to Friday; the yearly holiday calendar is not known here, so it errs on the short side by the holidays). A parcel overlap
-    up to `overlap_ignored_cm2` is none; a sliver is gone when eroded by `sliver_erosion_mm` and is, with all slivers of the parcel,
-    at most `sliver_share_ppm` of the smaller parcel. `assumed` names the figures that no published rule sets.
+    Ends of names are units: `_kg`, `_cm2`, `_mm`, `_ppm` (parts per million), `_days`, `_years`.
+    `publication_days` are working days (Monday to Friday; the yearly holiday calendar is not known here, so
+    it errs on the short side by the holidays). A parcel overlap up to `overlap_ignored_cm2` is none; a sliver
+    is gone when eroded by `sliver_erosion_mm` and is, with all slivers of the parcel, at most
+    `sliver_share_ppm` of the smaller parcel. `assumed` names the figures that no published rule sets.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
@@ -90,9 +91,11 @@ class ProgrammeNotPublished(ProgrammeRefused):
 def check_terms(terms: Terms) -> None:
     """Hold the figures of one version against each other (`TermsContradict`)."""
     contradictions = {
-        "crediting_years_min exceeds crediting_years_max": terms.crediting_years_min > terms.crediting_years_max,
+        "crediting_years_min exceeds crediting_years_max": terms.crediting_years_min
+        > terms.crediting_years_max,
         "period_years_max exceeds crediting_years_max": terms.period_years_max > terms.crediting_years_max,
-        "plausible_kg_ha_year exceeds refused_kg_ha_year": terms.plausible_kg_ha_year > terms.refused_kg_ha_year,
+        "plausible_kg_ha_year exceeds refused_kg_ha_year": terms.plausible_kg_ha_year
+        > terms.refused_kg_ha_year,
         "a pool is named twice": len(set(terms.pools)) != len(terms.pools),
         "risk mode deduct has no buffer": terms.risk_mode == "deduct" and terms.buffer_ppm > 0,
         "assumed names a figure that is none": not set(terms.assumed) <= set(Terms.__dataclass_fields__),
@@ -102,7 +105,7 @@ def check_terms(terms: Terms) -> None:
             raise TermsContradict(reason=reason)
 
 
-# ---- names of ledger accounts and assets -------------------------------------------------------------------------
+# ---- names of ledger accounts and assets -------------------------------------------------------------------
 
 
 def unit_asset(programme: str) -> str:

@@ -1,9 +1,11 @@
 """Rows of the projects room. Dates are ISO texts `YYYY-MM-DD`: they stand so in the log."""
 
+from datetime import datetime
+
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped
 
-from registry.database import Base, Committed, committed, logged, working
+from registry.database import Base, Committed, UtcInstant, committed, logged, working
 from registry.projections import Subject
 
 
@@ -53,6 +55,7 @@ class LandClaim(Subject, Base):
     from_on: Mapped[str] = logged(sa.String(10))
     to_on: Mapped[str] = logged(sa.String(10))
     credited_cm2: Mapped[int] = logged(sa.BigInteger)
+    claimed_index: Mapped[int] = logged(sa.BigInteger)
 
 
 class ClaimCell(Base):
@@ -62,6 +65,21 @@ class ClaimCell(Base):
 
     cell: Mapped[int] = working(sa.BigInteger, primary_key=True, autoincrement=False)
     claim_id: Mapped[str] = working(sa.ForeignKey("land_claim.id"), primary_key=True)
+
+
+class Objection(Base):
+    """What somebody objects to a published project, and what the registry answered. Anybody may object."""
+
+    __tablename__ = "objection"
+
+    id: Mapped[str] = working(sa.String(36), primary_key=True)
+    project_id: Mapped[str] = working(sa.ForeignKey("project.id"), index=True)
+    text: Mapped[str] = working(sa.Text)
+    contact: Mapped[str] = working(sa.String(200))
+    lodged_at: Mapped[datetime] = working(UtcInstant)
+    answer: Mapped[str | None] = working(sa.Text, nullable=True)
+    answered_by: Mapped[str | None] = working(sa.String(200), nullable=True)
+    answered_at: Mapped[datetime | None] = working(UtcInstant, nullable=True)
 
 
 class MonitoringPeriod(Subject, Base):

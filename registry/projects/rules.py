@@ -1,8 +1,15 @@
-"""The life of a project, of a land claim and of a monitoring period (RULES 1.2, 1.3)."""
+"""The life of a project, of a land claim and of a monitoring period (RULES 1.2, 1.3), and what their dates
+must be.
+"""
 
-from typing import Final
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from typing import ClassVar, Final
 
+from registry.errors import RegistryRefusal
 from registry.machine import Machine, Needs, Role, step
+from registry.programmes.rules import Terms
 
 OWNERS: Final = (Role.OPERATOR, Role.COLLECTIVE)
 
@@ -27,6 +34,7 @@ CLAIM: Final = Machine(
     "none",
     {
         ("none", "activate"): step("active", Role.SYSTEM),
+        # caused by the parcel's closing, in its entry
         ("active", "end"): step("ended", Role.SYSTEM),
     },
 )
@@ -48,3 +56,243 @@ PERIOD: Final = Machine(
         ("verified", "issue"): step("issued", Role.ISSUER),
     },
 )
+
+DEAD_PERIODS: Final = ("rejected", "voided")
+"""A period in one of these states no longer holds its dates."""
+
+MAX_PARCELS: Final = 500
+"""Of one project: its entry names every one of them and has 32 KiB."""
+
+CHINA: Final = timezone(timedelta(hours=8))
+
+
+class ProjectRefused(RegistryRefusal):
+    """The root of this room's refusals."""
+
+    code: ClassVar[str] = "project_refused"
+    template: ClassVar[str] = "The project was refused."
+
+
+class ParcelsUnfit(ProjectRefused):
+    """Parcels that cannot be in the project; `parcels` lists each with its state."""
+
+    code: ClassVar[str] = "parcels_not_eligible"
+    template: ClassVar[str] = "{count} parcels are not eligible: {parcels}."
+
+
+class ParcelNamedTwice(ProjectRefused):
+    code: ClassVar[str] = "parcel_named_twice"
+    template: ClassVar[str] = "The parcel {parcel} is named twice."
+
+
+class ParcelVersionMoved(ProjectRefused):
+    code: ClassVar[str] = "parcel_version_moved"
+    template: ClassVar[str] = (
+        "Parcel {parcel} is in version {version} now; the project was submitted with version {submitted}."
+    )
+
+
+class TenureTooShort(ProjectRefused):
+    """R-03: the right must last as long as the crediting."""
+
+    code: ClassVar[str] = "tenure_too_short"
+    template: ClassVar[str] = (
+        "The right to {count} parcels ends before the crediting period does ({crediting_to}): {parcels}."
+    )
+
+
+class DateInvalid(ProjectRefused):
+    code: ClassVar[str] = "date_invalid"
+    template: ClassVar[str] = "{value} is not a date."
+
+
+class CreditingPeriodRefused(ProjectRefused):
+    """R-06 and R-10."""
+
+    code: ClassVar[str] = "crediting_period_refused"
+    template: ClassVar[str] = (
+        "A crediting period from {from_on} to {to_on} is not possible: it begins no earlier than {earliest} "
+        "and has {years_min} to {years_max} years."
+    )
+
+
+class PublicationRunning(ProjectRefused):
+    code: ClassVar[str] = "publication_running"
+    template: ClassVar[str] = (
+        "The project was published on {published_on}; its {days} working days end on {ends_on}, "
+        "validation is possible after that."
+    )
+
+
+class ObjectionsOpen(ProjectRefused):
+    code: ClassVar[str] = "objections_open"
+    template: ClassVar[str] = "{count} objections to the project have no answer yet."
+
+
+class NotPublished(ProjectRefused):
+    code: ClassVar[str] = "project_not_published"
+    template: ClassVar[str] = "The project {project} is {status}; objections are taken while it is published."
+
+
+class ProjectInactive(ProjectRefused):
+    code: ClassVar[str] = "project_inactive"
+    template: ClassVar[str] = (
+        "The project {project} is {status}; monitoring periods belong to active projects."
+    )
+
+
+class PeriodRefused(ProjectRefused):
+    """The root of what is wrong with a monitoring period's dates."""
+
+    code: ClassVar[str] = "period_refused"
+    template: ClassVar[str] = "The monitoring period was refused."
+
+
+class PeriodOutside(PeriodRefused):
+    code: ClassVar[str] = "period_outside_crediting"
+    template: ClassVar[str] = (
+        "{from_on} to {to_on} is not inside the crediting period from {crediting_from} to {crediting_to}."
+    )
+
+
+class PeriodEmptyOrTooLong(PeriodRefused):
+    code: ClassVar[str] = "period_length"
+    template: ClassVar[str] = (
+        "A monitoring period has at least one day and at most {years_max} years; "
+        "{from_on} to {to_on} does not."
+    )
+
+
+class PeriodOverlaps(PeriodRefused):
+    code: ClassVar[str] = "period_overlaps"
+    template: ClassVar[str] = (
+        "{from_on} to {to_on} overlaps the monitoring period {period} from {other_from} to {other_to}."
+    )
+
+
+class PeriodLeavesGap(PeriodRefused):
+    code: ClassVar[str] = "period_leaves_gap"
+    template: ClassVar[str] = (
+        "{from_on} leaves a gap; the next monitoring period begins on {expected}, "
+        "or the gap has a stated reason."
+    )
+
+
+class RunMissing(PeriodRefused):
+    code: ClassVar[str] = "run_missing"
+    template: ClassVar[str] = "The monitoring period {period} has no estimate to submit."
+
+
+class ClaimEndRefused(ProjectRefused):
+    code: ClassVar[str] = "claim_end_refused"
+    template: ClassVar[str] = (
+        "The claim on parcel {parcel} cannot end on {ended_on}; it may end from {earliest} to {latest}."
+    )
+
+
+class ClaimRefused(ProjectRefused):
+    """The ground is claimed already for these dates and this pool (I4). `overlaps` names every neighbour."""
+
+    code: ClassVar[str] = "ground_claimed"
+    template: ClassVar[str] = (
+        "The ground of parcel {candidate} is claimed: it shares {overlap_m2} m2 ({overlap_mu} mu, a share of "
+        "{candidate_share} of it and of {neighbour_share} of the other) with parcel {parcel}, "
+        "claimed from {from_on} to {to_on} under {programme}; rule {rule}."
+    )
+
+
+# ---- dates -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class DateRange:
+    """Half-open: `from_on` belongs to it, `to_on` does not. ISO dates, which sort as texts."""
+
+    from_on: str
+    to_on: str
+
+    def meets(self, other: "DateRange") -> bool:
+        """Whether the two have a day in common; an empty range has none."""
+        return max(self.from_on, other.from_on) < min(self.to_on, other.to_on)
+
+    def contains(self, other: "DateRange") -> bool:
+        return self.from_on <= other.from_on and other.to_on <= self.to_on
+
+
+def parse_day(text: str) -> date:
+    """An ISO date in its one spelling (`DateInvalid`)."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError as fault:
+        raise DateInvalid(value=text) from fault
+    if day.isoformat() != text:
+        raise DateInvalid(value=text)
+    return day
+
+
+def add_years(day: date, years: int) -> date:
+    """The same day some years later; 29 February becomes 1 March where there is none."""
+    try:
+        return day.replace(year=day.year + years)
+    except ValueError:
+        return date(day.year + years, 3, 1)
+
+
+def civil_date(now: datetime) -> date:
+    """The date of an instant in China (UTC+8, no daylight saving)."""
+    return now.astimezone(CHINA).date()
+
+
+def notice_ends_on(published_on: date, working_days: int) -> date:
+    """The last day of a public notice: its nth working day (Monday to Friday) after its publication."""
+    day = published_on
+    left = working_days
+    while left:
+        day += timedelta(days=1)
+        left -= day.weekday() < 5
+    return day
+
+
+def check_crediting(period: DateRange, terms: Terms) -> None:
+    """R-06 and R-10 (`DateInvalid`, `CreditingPeriodRefused`)."""
+    from_on, to_on = parse_day(period.from_on), parse_day(period.to_on)
+    shortest, longest = (
+        add_years(from_on, years) for years in (terms.crediting_years_min, terms.crediting_years_max)
+    )
+    if period.from_on < terms.earliest_start or not shortest <= to_on <= longest:
+        raise CreditingPeriodRefused(
+            from_on=period.from_on,
+            to_on=period.to_on,
+            earliest=terms.earliest_start,
+            years_min=terms.crediting_years_min,
+            years_max=terms.crediting_years_max,
+        )
+
+
+def check_monitoring(
+    period: DateRange,
+    crediting: DateRange,
+    held: Iterable[tuple[str, DateRange]],
+    years_max: int,
+    gap_stated: bool,
+) -> None:
+    """A new monitoring period: inside the crediting period, not too long, no overlap, no gap unless stated
+    (RULES 1.3).
+
+    `held` are the living periods of the same project and pools, by id. Raises a `PeriodRefused` or
+    `DateInvalid`.
+    """
+    from_on, to_on = parse_day(period.from_on), parse_day(period.to_on)
+    dates = {"from_on": period.from_on, "to_on": period.to_on}
+    if not from_on < to_on <= add_years(from_on, years_max):
+        raise PeriodEmptyOrTooLong(years_max=years_max, **dates)
+    if not crediting.contains(period):
+        raise PeriodOutside(crediting_from=crediting.from_on, crediting_to=crediting.to_on, **dates)
+    others = sorted((other, name) for name, other in held)
+    for other, name in others:
+        if other.meets(period):
+            raise PeriodOverlaps(period=name, other_from=other.from_on, other_to=other.to_on, **dates)
+    before = [other.to_on for other, _ in others if other.to_on <= period.from_on]
+    expected = max(before, default=crediting.from_on)
+    if period.from_on != expected and not gap_stated:
+        raise PeriodLeavesGap(expected=expected, **dates)

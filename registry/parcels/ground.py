@@ -1,0 +1,132 @@
+"""Whose ground a polygon lies on: the parcels near it, and what it shares with them.
+
+Neighbours are found by 512 m cells of the national grid (`ParcelCell`); the answer is exact (`geo.polygon`).
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import shapely
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from geo.crs import area_m2
+from geo.polygon import Overlap, OverlapKind, OverlapRule, Polygonal, cells, from_wkb, judge_overlaps
+from registry.parcels.models import Parcel, ParcelCell, ParcelVersion
+from registry.parcels.rules import LIVE, MILLION, GroundErased, mu_of_cm2
+from registry.programmes.rules import Terms
+
+CM2_PER_M2: Final = 10_000
+_CELLS_PER_QUERY: Final = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class GroundOverlap:
+    """What a candidate shares with one live parcel."""
+
+    parcel: str
+    status: str
+    overlap: Overlap
+
+    @property
+    def area_cm2(self) -> int:
+        return round(self.overlap.area_m2 * CM2_PER_M2)
+
+    def facts(self) -> dict[str, str | int | float]:
+        return {"parcel": self.parcel, "status": self.status, **overlap_facts(self.overlap)}
+
+
+def overlap_facts(overlap: Overlap) -> dict[str, str | int | float]:
+    """An overlap as a refusal or a report names it: m2, mu, share of the candidate and of the neighbour, and
+    the rule.
+    """
+    return {
+        "kind": overlap.kind.value,
+        "overlap_m2": round(overlap.area_m2, 2),
+        "overlap_mu": mu_of_cm2(round(overlap.area_m2 * CM2_PER_M2)),
+        "candidate_share": round(overlap.candidate_share, 6),
+        "neighbour_share": round(overlap.neighbour_share, 6),
+        "rule": overlap.rule,
+    }
+
+
+def overlap_rule(terms: Terms) -> OverlapRule:
+    """The programme's figures as the geometry's rule."""
+    return OverlapRule(
+        name=terms.overlap_rule,
+        none_at_most_m2=terms.overlap_ignored_cm2 / CM2_PER_M2,
+        erosion_m=terms.sliver_erosion_mm / 1000,
+        sliver_share_at_most=terms.sliver_share_ppm / MILLION,
+    )
+
+
+def area_cm2(geometry: Polygonal) -> int:
+    """Ground area in whole cm2 (0.0001 m2), the registry's whole number of an area."""
+    return round(area_m2(geometry) * CM2_PER_M2)
+
+
+def load_ground(version: ParcelVersion) -> Polygonal:
+    """The outline of a parcel's version (`GroundErased`)."""
+    if version.wkb is None:
+        raise GroundErased(parcel=version.parcel_id)
+    return from_wkb(version.wkb)
+
+
+def live_neighbours(
+    session: Session, touched: Iterable[int], except_parcels: Collection[str] = ()
+) -> dict[str, tuple[str, Polygonal]]:
+    """Live parcels in the touched cells: status and outline by parcel id, ascending."""
+    found: dict[str, tuple[str, Polygonal]] = {}
+    for some in in_chunks(sorted(set(touched))):
+        rows = session.execute(
+            sa.select(Parcel.id, Parcel.status, ParcelVersion.wkb)
+            .join(
+                ParcelVersion,
+                sa.and_(ParcelVersion.parcel_id == Parcel.id, ParcelVersion.version == Parcel.version),
+            )
+            .where(
+                Parcel.id.in_(sa.select(ParcelCell.parcel_id).where(ParcelCell.cell.in_(some))),
+                Parcel.status.in_(LIVE),
+                ParcelVersion.wkb.is_not(None),
+            )
+        )
+        found.update(
+            {id_: (status, from_wkb(wkb)) for id_, status, wkb in rows if wkb and id_ not in except_parcels}
+        )
+    return dict(sorted(found.items()))
+
+
+def in_chunks(values: list[int]) -> Iterator[list[int]]:
+    """Databases bound the number of values in one question."""
+    for start in range(0, len(values), _CELLS_PER_QUERY):
+        yield values[start : start + _CELLS_PER_QUERY]
+
+
+def overlaps_with_live_parcels(
+    session: Session, geometry: Polygonal, rule: OverlapRule, except_parcels: Collection[str] = ()
+) -> list[GroundOverlap]:
+    """What a polygon shares with each live parcel, slivers included; who shares nothing is left out."""
+    near = live_neighbours(session, cells(geometry), except_parcels)
+    met = meeting(geometry, [outline for _, outline in near.values()])
+    near = {parcel: found for (parcel, found), meets in zip(near.items(), met, strict=True) if meets}
+    judged = judge_overlaps(geometry, [outline for _, outline in near.values()], rule)
+    return [
+        GroundOverlap(parcel, status, overlap)
+        for (parcel, (status, _)), overlap in zip(near.items(), judged, strict=True)
+        if overlap.kind is not OverlapKind.NONE
+    ]
+
+
+def meeting(geometry: Polygonal, others: Sequence[Polygonal]) -> list[bool]:
+    """Which of the others meet a polygon at all: the cheap question before the exact one."""
+    if not others:
+        return []
+    shapely.prepare(geometry)
+    return [bool(meets) for meets in shapely.intersects(geometry, list(others))]
+
+
+def index_ground(session: Session, parcel: str, geometry: Polygonal) -> None:
+    """Make a parcel findable by its newest outline."""
+    session.execute(sa.delete(ParcelCell).where(ParcelCell.parcel_id == parcel))
+    session.execute(sa.insert(ParcelCell), [{"cell": cell, "parcel_id": parcel} for cell in cells(geometry)])

@@ -1,0 +1,101 @@
+"""Rows that the projects room's entries imply."""
+
+from sqlalchemy.orm import Session
+
+from registry.accounts.models import MandateRow
+from registry.projections import Recorded, follow
+from registry.projects.models import LandClaim, MonitoringPeriod, Project, ProjectParcel
+
+
+def project(session: Session, recorded: Recorded) -> None:
+    if recorded.action == "submit":
+        _submitted(session, recorded)
+        return
+    row = follow(session, Project, recorded)
+    match recorded.action:
+        case "publish":
+            row.published_on = recorded.facts["published_on"]
+        case "validate":
+            row.validator_id = _actor_organisation(session, recorded)
+        case "register":
+            row.number = recorded.facts["number"]
+
+
+def _submitted(session: Session, recorded: Recorded) -> None:
+    facts = recorded.facts
+    session.add(
+        Project(
+            id=recorded.subject,
+            status=recorded.after,
+            entry_index=recorded.index,
+            programme_id=facts["programme"],
+            owner_id=facts["owner"],
+            county=facts["county"],
+            method=facts["method"],
+            crediting_from=facts["crediting_from"],
+            crediting_to=facts["crediting_to"],
+            benefit_rule=facts["benefit_rule"],
+            commitment=recorded.entry.payload.commitments["names"],
+        )
+    )
+    session.flush()
+    session.add_all(
+        ProjectParcel(project_id=recorded.subject, number=number, parcel_id=parcel, parcel_version=version)
+        for number, parcel, version in facts["parcels"]
+    )
+
+
+def claim(session: Session, recorded: Recorded) -> None:
+    """Claims begin in the entry that enrols their parcel, and end in the one that closes it."""
+    facts = recorded.facts
+    if recorded.action != "activate":
+        follow(session, LandClaim, recorded).to_on = facts["ended_on"]
+        return
+    pool, credited_cm2 = next(
+        (pool, cm2) for claim, pool, cm2 in facts["claims"] if claim == recorded.subject
+    )
+    session.add(
+        LandClaim(
+            id=recorded.subject,
+            status=recorded.after,
+            entry_index=recorded.index,
+            parcel_id=recorded.entry.payload.subject,
+            parcel_version=facts["version"],
+            project_id=facts["project"],
+            programme_id=facts["programme"],
+            pool=pool,
+            from_on=facts["from_on"],
+            to_on=facts["to_on"],
+            credited_cm2=credited_cm2,
+            claimed_index=recorded.index,
+        )
+    )
+
+
+def period(session: Session, recorded: Recorded) -> None:
+    """Periods take their run from the entry that records it, and their verifier from the one who accepts
+    them.
+    """
+    if recorded.action == "open":
+        facts = recorded.facts
+        session.add(
+            MonitoringPeriod(
+                id=recorded.subject,
+                status=recorded.after,
+                entry_index=recorded.index,
+                project_id=facts["project"],
+                pools=facts["pools"],
+                from_on=facts["from_on"],
+                to_on=facts["to_on"],
+            )
+        )
+        return
+    row = follow(session, MonitoringPeriod, recorded)
+    if recorded.action == "estimate":
+        row.run_id = recorded.entry.payload.subject
+    elif recorded.action == "accept":
+        row.verifier_id = _actor_organisation(session, recorded)
+
+
+def _actor_organisation(session: Session, recorded: Recorded) -> str:
+    return session.get_one(MandateRow, recorded.entry.payload.mandate).organisation_id
