@@ -27,6 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
+from zipfile import BadZipFile
 
 import numba
 import numpy as np
@@ -170,7 +171,7 @@ class Coverage:
                     raise CoverageUnreadable(reason=f"format {head['format']}")
                 arrays = {f.name: stored[f.name] for f in fields(cls) if f.name != "grid"}
                 return cls(grid=Grid(**head["grid"]), **arrays)
-        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
             raise CoverageUnreadable(reason=type(error).__name__) from error
 
 
@@ -418,7 +419,7 @@ def _spread(acc: Floats, row: int, a: float, b: float, d: float) -> None:
 
 @compiled
 def _piece(acc: Floats, width: int, row: int, a: float, b: float, d: float) -> None:
-    """One piece of an edge within one row, cut at the sides of the window; left of it, it covers the whole row."""
+    """One piece of an edge within one row, cut at the window's sides; left of them it covers a whole row."""
     if a >= 0.0 and b <= width:
         _spread(acc, row, a, b, d)
     elif b <= 0.0:
@@ -434,7 +435,7 @@ def _piece(acc: Floats, width: int, row: int, a: float, b: float, d: float) -> N
 
 @compiled
 def _edge(acc: Floats, width: int, height: int, x0: float, y0: float, x1: float, y1: float) -> None:
-    """Add the signed area to the right of one edge to a window of height x width cells (coordinates in cells).
+    """Add the signed area right of one edge to a window of height x width cells (coordinates in cells).
 
     Edges that run south count positive, those that run north negative.
     """

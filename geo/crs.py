@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 import pyproj
 import pyproj.exceptions
+import pyproj.transformer
 import shapely
 from numpy.typing import ArrayLike, NDArray
 from shapely import MultiPolygon, Polygon
@@ -36,6 +37,7 @@ CrsInput = str | int | pyproj.CRS
 
 STORE_EPSG: Final = 4490
 STORE_CRS: Final = pyproj.CRS.from_epsg(STORE_EPSG)
+WGS84: Final = pyproj.CRS.from_epsg(4326)
 GEOD: Final = pyproj.Geod(ellps="GRS80")
 SEMI_MAJOR_M: Final = 6_378_137.0
 FLATTENING: Final = 1 / 298.257222101
@@ -151,10 +153,27 @@ def _step(srs: str) -> _Step:
     crs = parse_crs(srs) if "[" in srs or ":" in srs else pyproj.CRS(srs)
     if _is_store_frame(crs):
         return _Step(None, None, None, None)
-    forward = pyproj.Transformer.from_crs(crs, STORE_CRS, always_xy=True)
-    back = pyproj.Transformer.from_crs(STORE_CRS, crs, always_xy=True)
+    hub = _hub(crs)
+    forward = pyproj.Transformer.from_crs(crs, hub, always_xy=True)
+    back = pyproj.Transformer.from_crs(hub, crs, always_xy=True)
     step = DENSIFY_STEP_M / crs.axis_info[0].unit_conversion_factor if crs.is_projected else None
     return _Step(_apply(forward), _apply(back), step, _false_easting(crs))
+
+
+def _hub(crs: pyproj.CRS) -> pyproj.CRS:
+    """The degrees through which a system reaches the store: CGCS2000 itself, else WGS 84 and its null step.
+
+    Straight to CGCS2000 there is no published step from most datums, and PROJ would then move nothing, 100 m
+    and more off. Refuses a datum without a published step to WGS 84 either (DatumShiftUnknown).
+    """
+    base = crs.geodetic_crs
+    if base is not None and base.to_2d().to_epsg(min_confidence=70) == STORE_EPSG:
+        return STORE_CRS
+    if base is None or not _is_store_frame(base.to_2d()):
+        steps = pyproj.transformer.TransformerGroup(crs, WGS84, always_xy=True).transformers
+        if not any("ballpark" not in step.description.lower() for step in steps):
+            raise DatumShiftUnknown(datum=_datum_name(crs))
+    return WGS84
 
 
 def _apply(transformer: pyproj.Transformer) -> Callable[[Coordinates], Coordinates]:

@@ -272,7 +272,7 @@ def _check_size(name: str, data: Any) -> None:
         if count > limit:
             raise RasterTooLarge(name=name, count=int(count), what=what, limit=limit)
     for rows, columns in data.block_shapes:
-        if rows * columns > MAX_STRIP_PIXELS or (data.is_tiled and max(rows, columns) > MAX_TILE):
+        if rows * columns > MAX_STRIP_PIXELS or (columns != data.width and max(rows, columns) > MAX_TILE):
             raise RasterTooLarge(name=name, count=int(max(rows, columns)), what="tile", limit=MAX_TILE)
 
 

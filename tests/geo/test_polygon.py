@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import pytest
 import shapely
 from hypothesis import given, settings
@@ -39,7 +40,7 @@ METRE = 1 / 97_500  # degrees of longitude near Quzhou
 
 
 def redrawn(outline: Polygon | MultiPolygon, chance: random.Random) -> Polygon | MultiPolygon:
-    """The same ground from other start vertices, in other directions, parts and holes shuffled, a vertex repeated."""
+    """The same ground from other vertices, in other directions, parts and holes shuffled, a vertex twice."""
 
     def ring(coords: list[tuple[float, ...]]) -> list[tuple[float, ...]]:
         points = coords[:-1]
@@ -128,14 +129,14 @@ def test_outlines_beyond_the_limits_are_refused() -> None:
         check_valid(Polygon(box(117, 28, 120, 30).exterior, holes))
 
 
-# --- overlap ----------------------------------------------------------------------------------------------------
+# --- overlap ------------------------------------------------------------------------------------------------
 
 
 @given(land(), st.floats(-1, 1), st.floats(-1, 1))
 @settings(max_examples=40, deadline=None)
 def test_overlap_is_the_same_from_both_sides(outline: Polygon | MultiPolygon, dx: float, dy: float) -> None:
     west, south, east, north = outline.bounds
-    moved = shapely.transform(outline, lambda xy: [*xy, dx * (east - west), dy * (north - south)])
+    moved = shapely.transform(outline, lambda xy: xy + np.array([dx * (east - west), dy * (north - south)]))
     there, back = overlap(outline, moved, RULE), overlap(moved, outline, RULE)
     assert (there.kind, there.area_m2) == (back.kind, back.area_m2)
     assert (there.candidate_share, there.neighbour_share) == (back.neighbour_share, back.candidate_share)
@@ -146,7 +147,8 @@ def test_overlap_is_the_same_from_both_sides(outline: Polygon | MultiPolygon, dx
 def test_the_same_parcel_twice_is_found_at_a_hundred_per_cent(outline: Polygon | MultiPolygon) -> None:
     found = overlap(outline, outline, RULE)
     assert found.kind is OverlapKind.REFUSED
-    assert (found.candidate_share, found.neighbour_share) == (pytest.approx(1), pytest.approx(1))
+    assert found.candidate_share == pytest.approx(1.0)
+    assert found.neighbour_share == pytest.approx(1.0)
 
 
 def test_a_nested_parcel_is_found_with_both_shares() -> None:
@@ -217,7 +219,7 @@ def test_a_local_metre_is_a_metre() -> None:
     assert frame.to_metres(square).area == pytest.approx(area_m2(square), rel=1e-6)
 
 
-# --- cells ------------------------------------------------------------------------------------------------------
+# --- cells --------------------------------------------------------------------------------------------------
 
 
 @given(land(), st.floats(-1, 1), st.floats(-1, 1))
@@ -226,7 +228,7 @@ def test_parcels_that_overlap_share_a_cell_and_a_lock(
     outline: Polygon | MultiPolygon, dx: float, dy: float
 ) -> None:
     west, south, east, north = outline.bounds
-    moved = shapely.transform(outline, lambda xy: [*xy, dx * (east - west), dy * (north - south)])
+    moved = shapely.transform(outline, lambda xy: xy + np.array([dx * (east - west), dy * (north - south)]))
     if overlap(outline, moved, RULE).kind is not OverlapKind.NONE:
         assert set(cells(outline)) & set(cells(moved))
         assert set(coarse_cells(outline)) & set(coarse_cells(moved))
