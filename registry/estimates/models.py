@@ -1,4 +1,6 @@
-"""Rows of the estimates room."""
+"""Rows of the estimates room. Files lie in the home under their digests; rows say what they are."""
+
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped
@@ -15,24 +17,57 @@ class Raster(Base):
     sha256: Mapped[str] = working(sa.String(64), primary_key=True)
     kind: Mapped[str] = working(sa.String(40))
     unit: Mapped[str] = working(sa.String(20))
+    product: Mapped[str] = working(sa.String(80))
     taken_on: Mapped[str] = working(sa.String(10))
+    file_name: Mapped[str] = working(sa.String(200))
+    size_bytes: Mapped[int] = working(sa.BigInteger)
+    grid: Mapped[dict[str, Any]] = working(sa.JSON)
+
+
+class PlotFile(Base):
+    """A registered file of sample plots in the home's plot folder, named by its digest."""
+
+    __tablename__ = "plot_file"
+
+    sha256: Mapped[str] = working(sa.String(64), primary_key=True)
+    measurement: Mapped[str] = working(sa.String(10))
+    plots: Mapped[int] = working(sa.Integer)
     file_name: Mapped[str] = working(sa.String(200))
 
 
+class PreparedRun(Base):
+    """A computed run record that waits to be recorded. A cache: made again from its inputs."""
+
+    __tablename__ = "prepared_run"
+
+    inputs_sha256: Mapped[str] = working(sa.String(64), primary_key=True)
+    record: Mapped[str] = working(sa.Text)
+
+
 class EstimateRun(Subject, Committed, Base):
-    """One immutable run. `record` is everything a stranger needs to compute it again, as canonical JSON
-    text.
+    """One immutable run.
+
+    `record` is everything a stranger needs to compute it again, as canonical JSON text. `rows_to_attest` names the parameter
+    rows used that are not sure, `attestation_sha256` is their digest. `uncertainty_ppm` is None where it is undefined.
+    `second_verifier`: the removal is so high that a second verifier has to sign (R-17).
     """
 
     __tablename__ = "estimate_run"
 
     period_id: Mapped[str] = logged(sa.ForeignKey("monitoring_period.id"), index=True)
     method: Mapped[str] = logged(sa.String(80))
+    method_sha256: Mapped[str] = logged(sa.String(64))
     parameters_sha256: Mapped[str] = logged(sa.String(64))
     inputs_sha256: Mapped[str] = logged(sa.String(64))
+    plots_sha256: Mapped[str | None] = logged(sa.String(64), nullable=True)
     tier: Mapped[str] = logged(sa.String(20))
     estimate_kg: Mapped[int] = logged(sa.BigInteger)
-    uncertainty_ppm: Mapped[int] = logged(sa.BigInteger)
+    loss_kg: Mapped[int] = logged(sa.BigInteger)
+    uncertainty_ppm: Mapped[int | None] = logged(sa.BigInteger, nullable=True)
+    rate_kg_ha_year: Mapped[int] = logged(sa.BigInteger)
+    second_verifier: Mapped[bool] = logged(sa.Boolean)
+    rows_to_attest: Mapped[list[str]] = logged(sa.JSON)
+    attestation_sha256: Mapped[str] = logged(sa.String(64))
     record: Mapped[str | None] = committed(sa.Text)
 
 
@@ -42,5 +77,5 @@ class RunParcel(Base):
     __tablename__ = "run_parcel"
 
     run_id: Mapped[str] = logged(sa.ForeignKey("estimate_run.id"), primary_key=True)
-    number: Mapped[int] = logged(sa.Integer, primary_key=True)
+    number: Mapped[int] = logged(sa.Integer, primary_key=True, autoincrement=False)
     estimate_kg: Mapped[int] = logged(sa.BigInteger)

@@ -1,1 +1,1 @@
-"""TODO"""
+"""An independent verifier signs its own quantity; nothing else leads to issuance."""
