@@ -93,7 +93,7 @@ class AreaDiffers(ParcelRefused):
 class OverlapUnexplained(ParcelRefused):
     code: ClassVar[str] = "overlap_unexplained"
     template: ClassVar[str] = (
-        "Parcel {parcel} lies on the ground of {count} other parcels; say why review may go on. {overlaps}"
+        "Parcel {parcel} lies on the ground of {count} other parcels; say why review may go on."
     )
 
 

@@ -77,7 +77,7 @@ class ParcelsUnfit(ProjectRefused):
     """Parcels that cannot be in the project; `parcels` lists each with its state."""
 
     code: ClassVar[str] = "parcels_not_eligible"
-    template: ClassVar[str] = "{count} parcels are not eligible: {parcels}."
+    template: ClassVar[str] = "{count} of the parcels are not eligible."
 
 
 class ParcelNamedTwice(ProjectRefused):
@@ -97,7 +97,7 @@ class TenureTooShort(ProjectRefused):
 
     code: ClassVar[str] = "tenure_too_short"
     template: ClassVar[str] = (
-        "The right to {count} parcels ends before the crediting period does ({crediting_to}): {parcels}."
+        "The right to {count} parcels ends before the crediting period does ({crediting_to})."
     )
 
 
