@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
-from ledger.canonical import JsonValue
+from ledger.canonical import MAX_INTEGER, JsonValue
 from ledger.errors import LedgerRefusal
 from ledger.units import UnitRange
 
@@ -339,6 +339,14 @@ def parse_effect(value: JsonValue) -> Effect:
     return effect
 
 
+def is_name(text: str) -> bool:
+    """Whether a text may stand as a name in an entry: 1 to 200 printable ASCII characters.
+
+    NUL and other control characters have no place in a name, and not every database would take them.
+    """
+    return 1 <= len(text) <= 200 and text.isascii() and text.isprintable()
+
+
 def _build_effect(value: dict[str, JsonValue]) -> Effect:
     kind = value.get("type")
     try:
@@ -382,8 +390,8 @@ def _build_effect(value: dict[str, JsonValue]) -> Effect:
 
 
 def _text(value: JsonValue) -> str:
-    if not isinstance(value, str) or not value or len(value) > 200 or not value.isascii():
-        raise TypeError("a short ASCII text is expected")
+    if not isinstance(value, str) or not is_name(value):
+        raise TypeError("a short printable ASCII text is expected")
     return value
 
 
@@ -605,6 +613,8 @@ class Books:
             block, receiver = self.block(move.block), self.account(move.to)
             if not block.live:
                 raise BlockNotFree(block=block.block, reason="it was split")
+            if self.account(block.account).limit is Limit.SINK:
+                raise BlockNotFree(block=block.block, reason="it is retired or cancelled")
             if block.pending != lock:
                 raise BlockNotFree(block=block.block, reason=f"it is locked by {block.pending}")
             if receiver.asset != block.asset or block.account == move.to:
@@ -678,7 +688,11 @@ class Books:
 
 
 def check_limit(account: Account) -> None:
-    """Refuse an account below its limit (`InsufficientBalance`)."""
+    """Refuse an account below its limit (`InsufficientBalance`), and counters that no entry could state."""
+    if max(account.debits_posted, account.credits_posted) > MAX_INTEGER or (
+        max(account.debits_pending, account.credits_pending) > MAX_INTEGER
+    ):
+        raise BooksRefusal(reason=f"account {account.account} would count beyond 2^53 - 1")
     if account.limit is Limit.NONE:
         return
     if account.available < 0 or account.balance < 0:

@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from ledger.books import Effect, parse_effect
+from ledger.books import Effect, is_name, parse_effect
 from ledger.canonical import JsonValue, decode, encode
 from ledger.errors import LedgerRefusal
 
@@ -83,7 +83,7 @@ def parse_payload(data: bytes) -> Payload:
     expected = {"v", "reason_code", "facts", "commitments", "effects", *NAMES}
     if set(value) != expected:
         raise MalformedPayload(reason=f"fields {sorted(set(value) ^ expected)}")
-    texts = {key: _name(value, key) for key in NAMES}
+    texts = {key: _name(key, value[key]) for key in NAMES}
     if texts["type"] not in TYPES:
         raise MalformedPayload(reason=f"type {texts['type']!r} is unknown")
     if not REQUEST_ID.fullmatch(texts["id"]):
@@ -102,18 +102,31 @@ def parse_payload(data: bytes) -> Payload:
         action=texts["action"],
         before=texts["before"],
         after=texts["after"],
-        reason_code=_name(value, "reason_code"),
-        facts=facts,
+        reason_code="" if value["reason_code"] == "" else _name("reason_code", value["reason_code"]),
+        facts=_plain_facts(facts),
         commitments=_commitments(value["commitments"]),
         effects=tuple(parse_effect(effect) for effect in effects),
     )
 
 
-def _name(value: dict[str, JsonValue], key: str) -> str:
-    text = value[key]
-    if not isinstance(text, str) or len(text) > 200 or not text.isascii():
-        raise MalformedPayload(reason=f"{key} is not a short ASCII text")
+def _name(key: str, text: JsonValue) -> str:
+    if not isinstance(text, str) or not is_name(text):
+        raise MalformedPayload(reason=f"{key} is not a short printable ASCII text")
     return text
+
+
+def _plain_facts(facts: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Facts are in the log for ever, so nothing that could be a name stands in them: ASCII throughout."""
+    waiting: list[JsonValue] = [facts]
+    while waiting:
+        match waiting.pop():
+            case str(text) if text and not (text.isascii() and text.isprintable()):
+                raise MalformedPayload(reason="a fact is a number, a code or a digest, in printable ASCII")
+            case list(items):
+                waiting += items
+            case dict(items):
+                waiting += [*items.keys(), *items.values()]
+    return facts
 
 
 def _commitments(value: JsonValue) -> dict[str, str]:
@@ -121,6 +134,7 @@ def _commitments(value: JsonValue) -> dict[str, str]:
         raise MalformedPayload(reason="commitments is an object")
     commitments: dict[str, str] = {}
     for name, digest in value.items():
+        _name("a commitment's name", name)
         if not isinstance(digest, str) or not COMMITMENT.fullmatch(digest):
             raise MalformedPayload(reason=f"commitment {name} is not 64 hexadecimal digits")
         commitments[name] = digest

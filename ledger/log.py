@@ -29,7 +29,7 @@ from ledger.books import (
     Transfer,
 )
 from ledger.canonical import JsonValue, decode, encode
-from ledger.checkpoint import Checkpoint, sign_checkpoint
+from ledger.checkpoint import Checkpoint, peek_checkpoint, sign_checkpoint
 from ledger.errors import LedgerRefusal
 from ledger.merkle import EMPTY_ROOT, Frontier, leaf_hash
 from ledger.note import NoteSigner
@@ -132,8 +132,7 @@ def reservation_of(row: sa.RowMapping) -> Reservation:
 
 
 def posted_lines(effects: Sequence[Effect]) -> Iterator[Posting]:
-    """Every line that effects post at once, in order; opening a block posts its numbers against its source.
-    """
+    """Every line that effects post at once, in order; opening a block posts its numbers to its source."""
     for effect in effects:
         if isinstance(effect, OpenBlock):
             yield Posting(effect.source, effect.asset, -effect.units.count)
@@ -192,7 +191,7 @@ def _reservation_row(held: Reservation) -> dict[str, Any]:
 
 
 def create(session: Session, origin: str) -> None:
-    """Put an empty log into an empty database. Idempotent refusal is the caller's: the head row is unique."""
+    """Put an empty log into a database without one. A second one violates the head's primary key."""
     session.execute(
         sa.insert(tables.head).values(
             one=1, origin=origin, size=0, root=EMPTY_ROOT, frontier=Frontier().encode(), at_ms=0
@@ -224,6 +223,14 @@ class LedgerTransaction:
         self._at_ms: int = row["at_ms"]
         if self._old_frontier.root() != self._old_root:
             raise LogCorrupt(reason=f"the frontier at size {self._old_size} has another root than the head")
+        signed = last_checkpoint(session)
+        if signed is None and self._old_size == 0:
+            return
+        # A head that nobody signed would become history with our next signature.
+        if signed is None or peek_checkpoint(signed) != Checkpoint(
+            self.origin, self._old_size, self._old_root
+        ):
+            raise LogCorrupt(reason=f"the head at size {self._old_size} is not the last signed checkpoint")
 
     @property
     def size(self) -> int:

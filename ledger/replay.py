@@ -12,16 +12,19 @@ Who may take which step (roles, two persons, two organisations) is not known her
 check that with the same tables.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar, Final, Protocol
 
-from ledger.books import Books, BookSource, EmptySource, Transition
+from ledger.books import Books, BookSource, EmptySource, Transition, is_name
 from ledger.entry import MalformedPayload, Payload, parse_payload
 from ledger.envelope import PAYLOAD_TYPE, Envelope, decode_leaf
 from ledger.errors import LedgerRefusal
 from ledger.keys import check_public_key
 from ledger.keys import keyid as keyid_of
+
+PUBLIC_KEY: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class ReplayRefusal(LedgerRefusal):
@@ -111,7 +114,8 @@ class LedgerState:
         return found
 
     def subject_state(self, machine: str, subject: str) -> str | None:
-        return self.states.get((machine, subject)) or self.source.subject_state(machine, subject)
+        known = self.states.get((machine, subject))
+        return known if known is not None else self.source.subject_state(machine, subject)
 
     def apply(self, leaf: bytes, *, check_signatures: bool = True) -> Entry:
         """Apply the next entry. Raises a `LedgerRefusal`; this state is then spoilt and must be dropped."""
@@ -126,9 +130,12 @@ class LedgerState:
             raise DuplicateEntry(id=payload.id)
         if (payload.type == "genesis") != (self.size == 0):
             raise ReplayRefusal(reason="genesis is the first entry and no other")
-        self._register_keys(payload)
+        if payload.type == "genesis":  # signed by the root key that it names itself
+            self._register_keys(payload)
         if check_signatures:
             self._check_signatures(envelope)
+        if payload.type == "key.add":  # a new key cannot vouch for itself
+            self._register_keys(payload)
         self._step(payload.machine, payload.subject, payload.action, payload.before, payload.after)
         for effect in payload.effects:
             if isinstance(effect, Transition):
@@ -144,11 +151,6 @@ class LedgerState:
         envelope.verify(keys)
 
     def _register_keys(self, payload: Payload) -> None:
-        """Keys of `genesis` and `key.add`. The genesis entry is signed by the root key that it names
-        itself.
-        """
-        if payload.type not in ("genesis", "key.add"):
-            return
         keys = payload.facts.get("keys")
         if not isinstance(keys, list) or not keys:
             raise MalformedPayload(reason="keys are missing")
@@ -171,12 +173,14 @@ def _actor_key(item: Mapping[str, object]) -> ActorKey:
     public, person, custody = item["public"], item["person"], item["custody"]
     if not (isinstance(public, str) and isinstance(person, str) and isinstance(custody, str)):
         raise MalformedPayload(reason="a key's fields are texts")
+    if not is_name(person):
+        raise MalformedPayload(reason="a key belongs to somebody")
     if item["suite"] != "ed25519":
         raise MalformedPayload(reason=f"signature suite {item['suite']!r} is unknown")
     if custody not in ("client", "webcrypto", "server"):
         raise MalformedPayload(reason=f"custody {custody!r} is unknown")
+    if not PUBLIC_KEY.fullmatch(public):
+        raise MalformedPayload(reason="a public key is 64 lower-case hexadecimal digits")
     public_key = bytes.fromhex(public)
-    if public_key.hex() != public:
-        raise MalformedPayload(reason="a public key is lower-case hexadecimal")
     check_public_key(public_key)
     return ActorKey(keyid_of(public_key), public_key, person, custody)
