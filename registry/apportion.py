@@ -1,6 +1,7 @@
 """Sharing whole numbers out, so that the parts always add up to the whole.
 
-Below every room: units among years and parcels, kilograms among parcels and fen among villages follow the one rule.
+Below every room: units among years and parcels, kilograms among parcels and fen among villages follow the one
+rule.
 """
 
 from collections.abc import Sequence
@@ -21,8 +22,8 @@ class NothingToShareBy(RegistryRefusal):
 def largest_remainder(total: int, weights: Sequence[int]) -> tuple[int, ...]:
     """`total` in parts proportional to `weights`: floors, then one each to the largest remainders.
 
-    Ties go to the lower index (METHODOLOGY 6.6), so callers put the preferred part first. No part exceeds its exact share rounded
-    up. Raises `NothingToShareBy`.
+    Ties go to the lower index (METHODOLOGY 6.6), so callers put the preferred part first. No part exceeds its
+    exact share rounded up. Raises `NothingToShareBy`.
     """
     weight = sum(weights)
     if total < 0 or any(part < 0 for part in weights) or (weight == 0 and total):

@@ -8,7 +8,9 @@ from registry.projections import Subject
 
 
 class Issuance(Subject, Base):
-    """One issuance. `issued_key` (project, period, pools) is set when it is approved, and unique: it is made once."""
+    """One issuance. `issued_key` (project, period, pools) is set when it is approved, and unique: it is made
+    once.
+    """
 
     __tablename__ = "issuance"
 
@@ -28,7 +30,9 @@ class Issuance(Subject, Base):
 
 
 class Batch(Base):
-    """The units of one issuance and one calendar year: a contiguous range, project part first, buffer part last."""
+    """The units of one issuance and one calendar year: a contiguous range, project part first, buffer part
+    last.
+    """
 
     __tablename__ = "batch"
 

@@ -1,11 +1,13 @@
-"""What an issuance makes of a verified quantity: units, residue, years, home parcels, buffer (RULES 1.4 and 2). Pure.
+"""What an issuance makes of a verified quantity: units, residue, years, home parcels, buffer (RULES 1.4 and
+2). Pure.
 
     units  = floor((residue + verified kg) / unit kg), the buffer included;  buffer = ceil(share x units)
 
-Units are shared among calendar years by days and among parcels by their verified kilograms, the buffer among both, always by
-largest remainder. Home parcels and buffer are found once for the issuance; each year then takes its part of what the years
-before it left, so years and parcels both add up exactly. In a batch the project's part comes first and the buffer's last, and in
-each part the parcels follow one another by number, so counts alone say which unit grew where.
+Units are shared among calendar years by days and among parcels by their verified kilograms, the buffer among
+both, always by largest remainder. Home parcels and buffer are found once for the issuance; each year then
+takes its part of what the years before it left, so years and parcels both add up exactly. In a batch the
+project's part comes first and the buffer's last, and in each part the parcels follow one another by number,
+so counts alone say which unit grew where.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +32,9 @@ class HomePart:
 
 @dataclass(frozen=True, slots=True)
 class BatchPlan:
-    """The units of one calendar year; `homes` and `buffer_homes` count units, in the order of the plan's parcels."""
+    """The units of one calendar year; `homes` and `buffer_homes` count units, in the order of the plan's
+    parcels.
+    """
 
     vintage: int
     number: int
@@ -88,7 +92,9 @@ class BatchPlan:
 
 @dataclass(frozen=True, slots=True)
 class IssuancePlan:
-    """One issuance. `parcels` are numbers in the project, `parcel_units` what each was credited, buffer included."""
+    """One issuance. `parcels` are numbers in the project, `parcel_units` what each was credited, buffer
+    included.
+    """
 
     verified_kg: int
     unit_kg: int
@@ -133,10 +139,11 @@ def plan_issuance(
     last_number: int,
     last_batch: int,
 ) -> IssuancePlan:
-    """The issuance of `total_kg` verified kilograms over [from_on, to_on), found on parcels as `verified_kg` says.
+    """The issuance of `total_kg` verified kilograms over [from_on, to_on), found on parcels as `verified_kg`
+    says.
 
-    A parcel that lost carbon is no unit's home. Numbers run on after `last_number`, batches after `last_batch`. Raises `NetLoss`,
-    `PeriodEmpty`. A quantity below one unit gives a plan without batches.
+    A parcel that lost carbon is no unit's home. Numbers run on after `last_number`, batches after
+    `last_batch`. Raises `NetLoss`, `PeriodEmpty`. A quantity below one unit gives a plan without batches.
     """
     if total_kg < 0:
         raise NetLoss(verified_kg=total_kg)
@@ -158,7 +165,11 @@ def plan_issuance(
 
 
 def _batches(
-    credited: Sequence[int], withheld: Sequence[int], days: Mapping[int, int], last_number: int, last_batch: int
+    credited: Sequence[int],
+    withheld: Sequence[int],
+    days: Mapping[int, int],
+    last_number: int,
+    last_batch: int,
 ) -> tuple[BatchPlan, ...]:
     by_year = largest_remainder(sum(credited), list(days.values()))
     buffer_by_year = largest_remainder(sum(withheld), by_year)

@@ -42,13 +42,6 @@ class AlreadyIssued(IssuanceRefused):
     template: ClassVar[str] = "The monitoring period {period} was issued already."
 
 
-class NotVerified(IssuanceRefused):
-    """Only verified quantities are issued (DESIGN, Truth 6)."""
-
-    code: ClassVar[str] = "not_verified"
-    template: ClassVar[str] = "The monitoring period {period} is {status}; only verified quantities are issued."
-
-
 class ProjectNotActive(IssuanceRefused):
     code: ClassVar[str] = "project_not_active"
     template: ClassVar[str] = "The project {project} is {status}; only active projects are issued to."
@@ -58,7 +51,9 @@ class NetLoss(IssuanceRefused):
     """A loss never makes a negative batch or residue: it opens a reversal."""
 
     code: ClassVar[str] = "net_loss"
-    template: ClassVar[str] = "The period lost carbon ({verified_kg} kg): nothing is issued, a reversal has to be reported."
+    template: ClassVar[str] = (
+        "The period lost carbon ({verified_kg} kg): nothing is issued, a reversal has to be reported."
+    )
 
 
 class PeriodEmpty(IssuanceRefused):
@@ -68,19 +63,25 @@ class PeriodEmpty(IssuanceRefused):
 
 class IssuanceLapsed(IssuanceRefused):
     code: ClassVar[str] = "issuance_lapsed"
-    template: ClassVar[str] = "The issuance {issuance} was proposed more than {days} days ago; propose it again."
+    template: ClassVar[str] = (
+        "The issuance {issuance} was proposed more than {days} days ago; propose it again."
+    )
 
 
 class IssuanceNotLapsed(IssuanceRefused):
     code: ClassVar[str] = "issuance_not_lapsed"
-    template: ClassVar[str] = "The issuance {issuance} may still be approved until {days} days after its proposal."
+    template: ClassVar[str] = (
+        "The issuance {issuance} may still be approved until {days} days after its proposal."
+    )
 
 
 class GroundContested(IssuanceRefused):
     """The land claim does not hold for the ground and the dates of these units."""
 
     code: ClassVar[str] = "ground_contested"
-    template: ClassVar[str] = "Parcel {parcel} has no undisputed claim on its ground from {from_on} to {to_on}: {reason}."
+    template: ClassVar[str] = (
+        "Parcel {parcel} has no undisputed claim on its ground from {from_on} to {to_on}: {reason}."
+    )
 
 
 class InsufficientUnits(IssuanceRefused):

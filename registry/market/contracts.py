@@ -1,4 +1,6 @@
-"""Arithmetic of options and subscriptions: who gets how many units, and what is paid for them. Pure, whole units and fen."""
+"""Arithmetic of options and subscriptions: who gets how many units, and what is paid for them. Pure, whole
+units and fen.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +13,9 @@ DAYS_A_YEAR: Final = 365
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """Somebody who waits for `units`. Earlier `order` first (the index of the entry that confirmed it), then by id."""
+    """Somebody who waits for `units`. Earlier `order` first (the index of the entry that confirmed it), then
+    by id.
+    """
 
     id: str
     units: int
@@ -21,12 +25,37 @@ class Wish:
 def share_out(available: int, wishes: Sequence[Wish]) -> dict[str, int]:
     """Units for each wish by id: all of it when there is enough, else pro rata.
 
-    Pro rata is floor, then largest remainder, ties by earlier confirmation, then id (RULES 1.6, 1.7). Nobody gets more than wished.
+    Pro rata is floor, then largest remainder, ties by earlier confirmation, then id (RULES 1.6, 1.7). Nobody
+    gets more than wished.
     """
     wanted = sum(wish.units for wish in wishes)
     ordered = sorted(wishes, key=lambda wish: (wish.order, wish.id))
     parts = largest_remainder(min(available, wanted), [wish.units for wish in ordered])
     return {wish.id: part for wish, part in zip(ordered, parts, strict=True)}
+
+
+def fill(sizes: Sequence[int], counts: Sequence[int]) -> list[list[tuple[int | None, int]]]:
+    """Fill `counts` in turn out of containers of these `sizes`: for each container who gets how much of it.
+
+    The part with None is left over. Counts together are at most the sizes together.
+    """
+    left = [(receiver, count) for receiver, count in enumerate(counts) if count]
+    left.reverse()
+    filled: list[list[tuple[int | None, int]]] = []
+    for size in sizes:
+        parts: list[tuple[int | None, int]] = []
+        room = size
+        while room and left:
+            receiver, count = left.pop()
+            part = min(room, count)
+            parts.append((receiver, part))
+            room -= part
+            if count > part:
+                left.append((receiver, count - part))
+        if room:
+            parts.append((None, room))
+        filled.append(parts)
+    return filled
 
 
 def cover_units(estimate_units: int, buffer_ppm: int, cover_ppm: int) -> int:

@@ -8,7 +8,9 @@ from registry.projections import Subject
 
 
 class Option(Subject, Base):
-    """A contract on units that do not exist yet. `pending` holds units set aside for a buyer who has not elected."""
+    """A contract on units that do not exist yet. `pending` holds units set aside for a buyer who has not
+    elected.
+    """
 
     __tablename__ = "option_contract"
 
@@ -45,7 +47,9 @@ class Offer(Subject, Base):
 
 
 class Subscription(Subject, Base):
-    """A paid wish for a part of an offer: its money is reserved under `pending`, its units later under `units_pending`."""
+    """A paid wish for a part of an offer: its money is reserved under `pending`, its units later under
+    `units_pending`.
+    """
 
     __tablename__ = "subscription"
 
@@ -84,7 +88,9 @@ class Trade(Subject, Base):
 
 
 class ProceedsLine(Base):
-    """One line of a payment's split: `line` is village, tax, insurance, fee or operator. Lines of a `source` add up to it."""
+    """One line of a payment's split: `line` is village, tax, insurance, fee or operator. Lines of a `source`
+    add up to it.
+    """
 
     __tablename__ = "proceeds_line"
 

@@ -1,7 +1,8 @@
-"""What becomes of a payment: taxes and insurance are reserved, the rest goes to the villages, to the fen (E-T1). Pure.
+"""What becomes of a payment: taxes and insurance are reserved, the rest goes to the villages, to the fen
+(E-T1). Pure.
 
-All amounts are whole fen and every line is rounded half up (METHODOLOGY 6.6); what a line does not take stays in the sum, so the
-lines always add up to the payment.
+All amounts are whole fen and every line is rounded half up (METHODOLOGY 6.6); what a line does not take stays
+in the sum, so the lines always add up to the payment.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,9 @@ from registry.apportion import MILLION, largest_remainder, rounded_half_up
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Parts per million: VAT inside the price, surcharge of the VAT, insurance and fee of the price, the village's share."""
+    """Parts per million: VAT inside the price, surcharge of the VAT, insurance and fee of the price, the
+    village's share.
+    """
 
     vat_ppm: int
     surcharge_ppm: int
@@ -24,7 +27,9 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A parcel's part in the proceeds: who owns it, and its weight (credited units; square centimetres before issuance)."""
+    """A parcel's part in the proceeds: who owns it, and its weight (credited units; square centimetres before
+    issuance).
+    """
 
     parcel: int
     organisation: str
@@ -33,7 +38,9 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Proceeds:
-    """A payment and where each fen of it goes. `villages` are organisations with their sums, in order of their first parcel."""
+    """A payment and where each fen of it goes. `villages` are organisations with their sums, in order of
+    their first parcel.
+    """
 
     gross_fen: int
     vat_fen: int
@@ -57,7 +64,9 @@ class Proceeds:
         return self.village_fen + self.operator_fen
 
     def facts(self) -> dict[str, JsonValue]:
-        """What stands in the entry; the parcels' sums follow from the villages' rule and are not repeated there."""
+        """What stands in the entry; the parcels' sums follow from the villages' rule and are not repeated
+        there.
+        """
         return {
             "gross_fen": self.gross_fen,
             "vat_fen": self.vat_fen,

@@ -1,1 +1,3 @@
-"""Retirement: units leave circulation for a named beneficiary, for good, with a certificate that a stranger can check."""
+"""Retirement: units leave circulation for a named beneficiary, for good, with a certificate that a stranger
+can check.
+"""

@@ -8,7 +8,9 @@ from registry.projections import Subject
 
 
 class Retirement(Subject, Committed, Base):
-    """A request to take units out of circulation for a beneficiary. The units are locked under `pending` until they retire."""
+    """A request to take units out of circulation for a beneficiary. The units are locked under `pending`
+    until they retire.
+    """
 
     __tablename__ = "retirement"
 
@@ -39,7 +41,9 @@ class RetiredRange(Base):
 
 
 class Certificate(Committed, Base):
-    """A certificate of a retirement. `records` is its statement with the keys of its commitments, as canonical JSON text."""
+    """A certificate of a retirement. `records` is its statement with the keys of its commitments, as
+    canonical JSON text.
+    """
 
     __tablename__ = "certificate"
 

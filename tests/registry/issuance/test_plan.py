@@ -61,7 +61,10 @@ def test_the_buffer_share_rounds_up_even_to_everything() -> None:
 def test_years_share_by_days_and_the_earlier_year_goes_first() -> None:
     issued = plan({1: 3_000}, (date(2025, 7, 2), date(2026, 7, 2)))
     assert days_by_year(date(2025, 7, 2), date(2026, 7, 2)) == {2025: 183, 2026: 182}
-    assert [(b.vintage, b.number, str(b.units)) for b in issued.batches] == [(2025, 1, "1-2"), (2026, 2, "3-3")]
+    assert [(b.vintage, b.number, str(b.units)) for b in issued.batches] == [
+        (2025, 1, "1-2"),
+        (2026, 2, "3-3"),
+    ]
 
 
 def test_a_tie_between_years_goes_to_the_earlier() -> None:
@@ -102,7 +105,9 @@ def test_every_plan_adds_up(
         return
     issued = plan(kg, (when[0], to_on), buffer_ppm=buffer_ppm, residue_kg=residue_kg, last_number=last)
 
-    assert issued.verified_kg == 1000 * issued.units + issued.residue_after_kg - issued.residue_before_kg  # I5
+    assert (
+        issued.verified_kg == 1000 * issued.units + issued.residue_after_kg - issued.residue_before_kg
+    )  # I5
     assert 0 <= issued.residue_after_kg < 1000
     assert issued.buffer_units * 1_000_000 >= buffer_ppm * issued.units  # I6
     assert (issued.buffer_units - 1) * 1_000_000 < buffer_ppm * issued.units or issued.buffer_units == 0

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.market.contracts import Wish, cover_units, option_outcome, share_out, shortfall
+from registry.market.contracts import Wish, cover_units, fill, option_outcome, share_out, shortfall
 
 
 def yuan(fen: int) -> str:
@@ -62,3 +62,17 @@ def test_shares_never_exceed_wish_or_supply(available: int, wanted: list[tuple[i
     assert sum(parts.values()) == min(available, sum(wish.units for wish in wishes))
     assert all(parts[wish.id] <= wish.units for wish in wishes)
     assert parts == share_out(available, list(reversed(wishes)))
+
+
+def test_blocks_are_filled_in_turn_and_the_rest_is_left_over() -> None:
+    assert fill([10, 5, 5], [7, 0, 6]) == [[(0, 7), (2, 3)], [(2, 3), (None, 2)], [(None, 5)]]
+
+
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=8), st.lists(st.integers(0, 30), max_size=6))
+def test_filling_gives_everybody_their_count(sizes: list[int], counts: list[int]) -> None:
+    if sum(counts) > sum(sizes):
+        return
+    filled = fill(sizes, counts)
+    assert [sum(part for _, part in parts) for parts in filled] == sizes
+    for receiver, count in enumerate(counts):
+        assert sum(part for parts in filled for who, part in parts if who == receiver) == count

@@ -32,7 +32,10 @@ def test_v25_the_split_of_a_sale_at_the_price_of_anji() -> None:
 
 def test_a_village_gets_the_sum_of_its_parcels() -> None:
     split = split_payment(1000, QUZHOU, [Share(1, "upper", 1), Share(2, "lower", 1), Share(3, "upper", 1)])
-    assert dict(split.villages) == {"upper": split.parcels_fen[0] + split.parcels_fen[2], "lower": split.parcels_fen[1]}
+    assert dict(split.villages) == {
+        "upper": split.parcels_fen[0] + split.parcels_fen[2],
+        "lower": split.parcels_fen[1],
+    }
     assert split.operator_fen == 0
 
 

@@ -1,0 +1,71 @@
+"""The files of a certificate, made from rows and the published log.
+
+They are derived: made after the commit, at any time, and again with the same bytes. For that the proof always
+leads to the first checkpoint that covers the entry, the one that was signed with it, however far the log has
+grown since.
+"""
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from ledger import tables
+from ledger.merkle import inclusion_proof
+from ledger.proof import TlogProof
+from ledger.tiles import TileDirectory
+from registry.documents.bundle import Bundle, build_bundle
+from registry.documents.statement import RetirementRecords
+from registry.retirement.models import Certificate
+from registry.retirement.rules import NotPublished, NotRetired
+from registry.retirement.service import load_retirement
+from registry.settings import Home, Settings
+
+
+def write_certificate(
+    session: Session, home: Home, retirement: str, log: TileDirectory, vkey: str
+) -> tuple[Path, ...]:
+    """Write `<number>.pdf`, `.tlog-proof`, `.entry` and `.statement.json` into the home; answers their paths.
+
+    Raises `NotFound`, `NotRetired`, `NotPublished`, and what `documents.bundle.build_bundle` raises: nothing
+    is handed out that a stranger's check would refuse.
+    """
+    home.certificates.mkdir(parents=True, exist_ok=True)
+    return make_certificate(session, retirement, log, vkey).write(home.certificates)
+
+
+def make_certificate(session: Session, retirement: str, log: TileDirectory, vkey: str) -> Bundle:
+    """The bundle of a retirement's newest certificate, in memory. Raises as `write_certificate`."""
+    row = load_retirement(session, retirement)
+    certificate = session.scalar(
+        sa.select(Certificate)
+        .where(Certificate.retirement_id == retirement)
+        .order_by(Certificate.version.desc())
+        .limit(1)
+    )
+    if certificate is None or certificate.records is None:
+        raise NotRetired(retirement=retirement, status=row.status)
+    records = RetirementRecords.decode(certificate.records.encode("utf-8"))
+    proof = prove(session, certificate.entry_index, log)
+    (entry,) = log.read_entries(certificate.entry_index, certificate.entry_index + 1)
+    return build_bundle(records, proof, entry, vkey, font_dirs=tuple(Settings().font_dirs))
+
+
+def prove(session: Session, index: int, log: TileDirectory) -> bytes:
+    """The tlog-proof of an entry under the first checkpoint that covers it, with hashes from the published
+    tiles.
+
+    Raises `NotPublished`.
+    """
+    checkpoint = tables.checkpoint.c
+    first = session.execute(
+        sa.select(checkpoint.size, checkpoint.note)
+        .where(checkpoint.size > index)
+        .order_by(checkpoint.size)
+        .limit(1)
+    ).one_or_none()
+    published = log.published_size()
+    if first is None or first.size > published:
+        raise NotPublished(entry=index, published=published)
+    hashes = inclusion_proof(index, first.size, log.nodes(published))
+    return TlogProof(index, tuple(hashes), first.note).to_bytes()

@@ -1,0 +1,46 @@
+"""The life of a retirement (RULES 1.9), and why one is refused. There is no way back from `retired`."""
+
+from typing import ClassVar, Final
+
+from registry.errors import RegistryRefusal
+from registry.machine import Machine, Needs, Role, step
+
+HOLDERS: Final = (Role.ENTERPRISE, Role.INDIVIDUAL, Role.OPERATOR, Role.COLLECTIVE)
+
+RETIREMENT: Final = Machine(
+    "retirement",
+    "none",
+    {
+        ("none", "request"): step("requested", *HOLDERS),
+        ("requested", "withdraw"): step("withdrawn", *HOLDERS),
+        ("requested", "confirm"): step("confirmed", *HOLDERS, needs=Needs.TWO_PERSONS),
+        # what the system does because of the confirmation, in the same transaction
+        ("confirmed", "retire"): step("retired", Role.SYSTEM),
+    },
+)
+
+
+class RetirementRefused(RegistryRefusal):
+    """The root of this room's refusals."""
+
+    code: ClassVar[str] = "retirement_refused"
+    template: ClassVar[str] = "The retirement was refused."
+
+
+class ClaimPeriodInvalid(RetirementRefused):
+    code: ClassVar[str] = "claim_period_invalid"
+    template: ClassVar[str] = "The claim period {claim_from} to {claim_to} holds no day."
+
+
+class NotRetired(RetirementRefused):
+    code: ClassVar[str] = "not_retired"
+    template: ClassVar[str] = (
+        "The retirement {retirement} is {status}; a certificate is written of retired units."
+    )
+
+
+class NotPublished(RetirementRefused):
+    """The log that was handed over does not reach the retirement's entry yet."""
+
+    code: ClassVar[str] = "entry_not_published"
+    template: ClassVar[str] = "Entry {entry} is not in the published log of {published} entries yet."

@@ -1,0 +1,298 @@
+"""A shared story: three villages, an operator and a registry, from parcels to a verified period,
+through the real acts.
+
+`Story(people)` builds as far as a test asks: `story.project()`, `story.verified(...)`, `story.issued(...)`.
+The land is squares of about 300 m near 118.9 E 28.95 N; the quantities are what the verifier signs.
+"""
+
+import itertools
+import shutil
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from shapely import box
+
+from geo.crs import area_m2
+from geo.polygon import canonical, to_wkb
+from ledger import tables
+from registry.accounts.service import RecordDeposit
+from registry.clock import SimulatedClock
+from registry.installation import Installation
+from registry.issuance.service import ApproveIssuance, ProposeIssuance
+from registry.machine import Mandate, Role
+from registry.office import Command, Outcome
+from registry.parcels.models import ParcelDraft
+from registry.parcels.service import AcceptParcel, FindEligible, SubmitParcel
+from registry.programmes.service import programme_file
+from registry.projects.service import NamePeriod, NameProject, OpenPeriod, SubmitProject
+from registry.settings import Home
+from tests.postgres import Cluster
+from tests.registry.people import People
+
+START = datetime(2025, 3, 3, 1, 0, tzinfo=UTC)
+TEMPLATE = "migrated"
+DIGEST = "ab" * 32
+SIDE_DEGREES = 0.003
+METHOD = "forest.test@1"
+ROLES = {
+    "operator": Role.OPERATOR,
+    "registry": Role.REGISTRY_ADMIN,
+    "reviewer": Role.VERIFIER,
+    "verifier": Role.VERIFIER,
+    "issuer": Role.ISSUER,
+    "bank": Role.BANK,
+    "firm": Role.ENTERPRISE,
+    "rival": Role.ENTERPRISE,
+    "third": Role.ENTERPRISE,
+}
+
+
+EVERYBODY = ("operator", "registry", "reviewer", "verifier", "issuer", "bank", "firm", "rival", "third")
+
+
+@dataclass(slots=True)
+class Story:
+    """Everybody of the story, and what has happened so far."""
+
+    people: People
+    villages: tuple[str, ...] = ("upper", "lower", "middle")
+    actors: dict[str, Mandate] = field(default_factory=dict)
+    programme: str = ""
+    parcels: list[str] = field(default_factory=list)
+    project_id: str = ""
+    period: str = ""
+    issuance: str = ""
+
+    @property
+    def installation(self) -> Installation:
+        return self.people.installation
+
+    # -- everybody
+
+    def __getitem__(self, name: str) -> Mandate:
+        """A member's first person; `"firm 2"` is the firm's second. Whoever is asked for first joins then."""
+        if name not in self.actors:
+            if name.endswith(" 2"):
+                self.actors[name] = self.people.colleague(self[name.removesuffix(" 2")])
+            else:
+                self.actors[name] = self.people.member(ROLES.get(name, Role.COLLECTIVE), name)
+        return self.actors[name]
+
+    def do(self, actor: str, act: str, command: Command, request: str | None = None) -> Outcome:
+        return self.people.do(self[actor], act, command, request)
+
+    def both(
+        self, first: str, second: str, act: str, command: Command, request: str | None = None
+    ) -> Outcome:
+        return self.people.together(self[first], self[second], act, command, request)
+
+    def pay_in(self, actor: str, fen: int) -> None:
+        """Money of an organisation, as its bank reports it."""
+        organisation = self[actor].organisation
+        reference = uuid.uuid4().hex[:12]
+        self.do(
+            "bank",
+            "deposit.record",
+            RecordDeposit(organisation=organisation, amount_fen=fen, reference=reference),
+        )
+
+    def advance(self, **delta: float) -> datetime:
+        """Move the simulated clock forward."""
+        clock = self.installation.clock
+        assert isinstance(clock, SimulatedClock)
+        clock.advance(clock.now() + timedelta(**delta))
+        return clock.now()
+
+    # -- land
+
+    def project(self) -> str:
+        """One parcel for each village, in an active project of the operator."""
+        if self.project_id:
+            return self.project_id
+        publish = programme_file()
+        self.programme = str(
+            self.both("registry", "registry 2", "programme.publish", publish).answer["programme"]
+        )
+        self.parcels = [self._parcel(n, village) for n, village in enumerate(self.villages)]
+        submit = SubmitProject(
+            programme=self.programme,
+            county="330802",
+            name="三村碳汇项目",
+            parcels=self.parcels,
+            crediting_from="2023-01-01",
+            crediting_to="2043-01-01",
+            method=METHOD,
+        )
+        self.project_id = str(self.do("operator", "project.submit", submit).answer["project"])
+        named = NameProject(project=self.project_id)
+        self.do("registry", "project.publish", named)
+        self.advance(days=40)
+        self.do("reviewer", "project.validate", named)
+        self.both("registry", "registry 2", "project.register", named)
+        return self.project_id
+
+    def _parcel(self, n: int, village: str) -> str:
+        draft = self._draft(n, village)
+        submit = SubmitParcel(
+            draft=draft,
+            evidence_sha256=DIGEST,
+            resolution_sha256=DIGEST,
+            operator=self["operator"].organisation,
+        )
+        self.both(village, f"{village} 2", "parcel.submit", submit)
+        self.do("reviewer", "parcel.accept", AcceptParcel(parcel=draft))
+        self.both(
+            "reviewer",
+            "registry",
+            "parcel.find_eligible",
+            FindEligible(parcel=draft, programme=self.programme),
+        )
+        return draft
+
+    def _draft(self, n: int, village: str) -> str:
+        west, south = 118.9 + 2 * n * SIDE_DEGREES, 28.95
+        ground = canonical(box(west, south, west + SIDE_DEGREES, south + SIDE_DEGREES))
+        area_cm2 = int(area_m2(ground) * 10_000)
+        draft = str(uuid.uuid4())
+        with self.installation.database.write() as session:
+            session.add(
+                ParcelDraft(
+                    id=draft,
+                    organisation_id=self[village].organisation,
+                    import_id=str(uuid.uuid4()),
+                    row_number=n + 1,
+                    wkb=to_wkb(ground),
+                    area_cm2=area_cm2,
+                    county="330802",
+                    code=f"{n + 1}",
+                    village=f"{village}村",
+                    stand_type="cunninghamia",
+                    tenure={
+                        "until": "2060-12-31",
+                        "declared_cm2": area_cm2,
+                        "certificate": f"certificate {n}",
+                    },
+                    attributes={"compartment": "12", "subcompartment": str(n + 1)},
+                    source_sha256=DIGEST,
+                    submitted=False,
+                    created_at=self.installation.clock.now(),
+                )
+            )
+        return draft
+
+    # -- quantities
+
+    def estimated(
+        self, kg: dict[int, int], from_on: date = date(2023, 1, 1), to_on: date = date(2024, 1, 1)
+    ) -> str:
+        """A period with an estimate of so many kilograms for each parcel number."""
+        opened = OpenPeriod(project=self.project(), from_on=from_on.isoformat(), to_on=to_on.isoformat())
+        self.period = str(self.do("operator", "period.open", opened).answer["period"])
+        self.estimate(kg)
+        return self.period
+
+    def verified(self, kg: dict[int, int], **dates: date) -> str:
+        """A period whose verifier signed so many kilograms for each parcel number."""
+        self.estimated(kg, **dates)
+        self.verify()
+        return self.period
+
+    def proposed(self, kg: dict[int, int], **dates: date) -> str:
+        period = self.verified(kg, **dates)
+        outcome = self.do("operator", "issuance.propose", ProposeIssuance(period=period))
+        self.issuance = str(outcome.answer["issuance"])
+        return self.issuance
+
+    def approve(self, request: str | None = None) -> Outcome:
+        """Operator and issuer sign the issuance."""
+        return self.both(
+            "operator", "issuer", "issuance.approve", ApproveIssuance(issuance=self.issuance), request
+        )
+
+    def issued(self, kg: dict[int, int], **dates: date) -> Outcome:
+        self.proposed(kg, **dates)
+        return self.approve()
+
+    # -- what the books say
+
+    def balance(self, account: str) -> int:
+        return self._account(account)["credits_posted"] - self._account(account)["debits_posted"]
+
+    def available(self, account: str) -> int:
+        return self.balance(account) - int(self._account(account)["debits_pending"])
+
+    def cash(self, actor: str) -> int:
+        return self.available(f"cash:{self[actor].organisation}")
+
+    def units(self, actor: str) -> int:
+        """Units that an organisation holds free."""
+        return self.available(f"units:{self[actor].organisation}:{self.programme}")
+
+    def _account(self, account: str) -> Any:
+        with self.installation.database.read() as session:
+            wanted = sa.select(tables.account).where(tables.account.c.account == account)
+            row = session.execute(wanted).mappings().one_or_none()
+        return row or {"credits_posted": 0, "debits_posted": 0, "debits_pending": 0}
+
+
+# ---- the fixture -------------------------------------------------------------------------------------------
+
+_prepared: dict[str, tuple[Path, Story]] = {}
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def story(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Story]:
+    """An active project of three villages and everybody who deals with it: a copy of its own for each
+    test.
+    """
+    dialect = request.param
+    if dialect not in _prepared:
+        _prepared[dialect] = _prepare(request, dialect)
+    path, told = _prepared[dialect]
+    shutil.copytree(path, tmp_path / "home")
+    url = None if dialect == "sqlite" else _copy_database(request, "story")
+    installation = Installation.open(Home.at(tmp_path / "home", url))
+    yield replace(
+        told,
+        people=People(installation),
+        actors=dict(told.actors),
+        parcels=list(told.parcels),
+    )
+    installation.close()
+    if url is not None:
+        _drop_database(request, url)
+
+
+def _prepare(request: pytest.FixtureRequest, dialect: str) -> tuple[Path, Story]:
+    factory: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
+    path = factory.mktemp(f"story-{dialect}") / "home"
+    url = None if dialect == "sqlite" else _copy_database(request, TEMPLATE, "story")
+    installation = Installation.create(Home.at(path, url), "tanhui.test/log", simulated_at=START)
+    told = Story(People(installation))
+    for name in (*EVERYBODY, "registry 2", "operator 2", "firm 2"):
+        told[name]
+    told.project()
+    installation.close()
+    return path, told
+
+
+def _copy_database(request: pytest.FixtureRequest, template: str, name: str | None = None) -> str:
+    cluster: Cluster = request.getfixturevalue("postgres_template")
+    name = name or f"story{next(_numbers)}"
+    with psycopg.connect(cluster.conninfo(), autocommit=True) as connection:
+        connection.execute(f"create database {name} template {template}")
+    return cluster.url(name)
+
+
+def _drop_database(request: pytest.FixtureRequest, url: str) -> None:
+    cluster: Cluster = request.getfixturevalue("postgres_template")
+    with psycopg.connect(cluster.conninfo(), autocommit=True) as connection:
+        connection.execute(f"drop database {sa.make_url(url).database} with (force)")
