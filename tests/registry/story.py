@@ -205,8 +205,11 @@ class Story:
         return self.period
 
     def proposed(self, kg: dict[int, int], **dates: date) -> str:
-        period = self.verified(kg, **dates)
-        outcome = self.do("operator", "issuance.propose", ProposeIssuance(period=period))
+        self.verified(kg, **dates)
+        return self.propose()
+
+    def propose(self) -> str:
+        outcome = self.do("operator", "issuance.propose", ProposeIssuance(period=self.period))
         self.issuance = str(outcome.answer["issuance"])
         return self.issuance
 
