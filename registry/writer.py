@@ -1,9 +1,9 @@
 """The group writer: the one place where logged things are written.
 
-Commands queue; one thread takes up to 256 of them, or what came within 10 ms, runs each in its savepoint (a
-refusal rolls back only its own), seals the log, commits, publishes, and only then answers. Several
-processes serialise on the log's head row. After a failed commit or seal the outcome is unknown: the writer
-stops and answers nobody; a restart recovers from what is durable.
+Commands queue; one thread takes up to 256 of them, or what comes within 10 ms under load, runs each in its
+savepoint (a refusal rolls back only its own), seals the log, commits, publishes, and only then answers.
+Several processes serialise on the log's head row. After a failed commit or seal the outcome is unknown: the
+writer stops and answers nobody; a restart recovers from what is durable.
 """
 
 import queue
@@ -50,6 +50,8 @@ class Writer:
         self._publish = publish
         self._jobs: queue.Queue[_Job[Any] | None] = queue.Queue()
         self._failure: BaseException | None = None
+        self._closed = False
+        self._had_company = False
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="group-writer", daemon=True)
         self._thread.start()
@@ -62,7 +64,7 @@ class Writer:
         """Queue a job. Its future is resolved after the commit that carries it, or with its refusal."""
         future: Future[T] = Future()
         with self._lock:
-            if self._failure is not None or not self._thread.is_alive():
+            if self._failure is not None or self._closed or not self._thread.is_alive():
                 raise WriterStopped() from self._failure
             self._jobs.put(_Job(work, future))
         return future
@@ -73,6 +75,7 @@ class Writer:
     def close(self) -> None:
         """Finish what is queued, then stop."""
         with self._lock:
+            self._closed = True  # a job behind the end mark would wait for ever
             self._jobs.put(None)
         self._thread.join()
 
@@ -89,19 +92,30 @@ class Writer:
                 return
 
     def _gather(self) -> tuple[list[_Job[Any]], bool]:
+        """Wait for a job, then take what comes with it; and whether the end mark came.
+
+        Waiting for company is worth it only where there was company before: a lone client is served at once.
+        """
         group: list[_Job[Any]] = []
+        patience_seconds = GATHER_SECONDS if self._had_company else 0
+        last = False
         job = self._jobs.get()
         while job is not None:
             group.append(job)
             if len(group) == GROUP_SIZE:
-                return group, False
+                break
             try:
-                job = self._jobs.get(timeout=GATHER_SECONDS if len(group) == 1 else 0.0001)
+                job = self._jobs.get(timeout=patience_seconds if len(group) == 1 else 0.0001)
             except queue.Empty:
-                return group, False
-        return group, True
+                break
+        else:
+            last = True
+        self._had_company = len(group) > 1
+        return group, last
 
     def _write(self, group: list[_Job[Any]]) -> None:
+        # From here on a job cannot be cancelled; one that was is left out.
+        group = [job for job in group if job.future.set_running_or_notify_cancel()]
         with self._database.write() as session:
             ledger = LedgerTransaction(session)
             answers = [_attempt(job, session, ledger) for job in group]
