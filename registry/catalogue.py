@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from registry.accounts import projection as accounts
 from registry.accounts import rules as accounts_rules
 from registry.accounts import service as accounts_service
+from registry.estimates import projection as estimates
+from registry.estimates import rules as estimates_rules
+from registry.estimates import service as estimates_service
 from registry.machine import Machine
 from registry.office import Act
 from registry.parcels import projection as parcels
@@ -19,6 +22,9 @@ from registry.projections import Projections
 from registry.projects import projection as projects
 from registry.projects import rules as projects_rules
 from registry.projects import service as projects_service
+from registry.verification import projection as verification
+from registry.verification import rules as verification_rules
+from registry.verification import service as verification_service
 
 MACHINES: Mapping[str, Machine] = {
     machine.name: machine
@@ -34,6 +40,8 @@ MACHINES: Mapping[str, Machine] = {
         projects_rules.PROJECT,
         projects_rules.CLAIM,
         projects_rules.PERIOD,
+        estimates_rules.RUN,
+        verification_rules.STATEMENT,
     )
 }
 
@@ -49,6 +57,8 @@ PROJECTIONS: Projections = {
     "project": projects.project,
     "claim": projects.claim,
     "period": projects.period,
+    "run": estimates.run,
+    "statement": verification.statement,
 }
 
 ACTS: Mapping[str, Act] = {
@@ -58,6 +68,8 @@ ACTS: Mapping[str, Act] = {
         programmes_service.ACTS,
         parcels_service.ACTS,
         projects_service.ACTS,
+        estimates_service.ACTS,
+        verification_service.acts(verification_service.NoInterests()),
     )
     for act in room
 }

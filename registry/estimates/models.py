@@ -47,9 +47,10 @@ class PreparedRun(Base):
 class EstimateRun(Subject, Committed, Base):
     """One immutable run.
 
-    `record` is everything a stranger needs to compute it again, as canonical JSON text. `rows_to_attest` names the parameter
-    rows used that are not sure, `attestation_sha256` is their digest. `uncertainty_ppm` is None where it is undefined.
-    `second_verifier`: the removal is so high that a second verifier has to sign (R-17).
+    `record` is everything a stranger needs to compute it again, as canonical JSON text. `rows_to_attest`
+    names the parameter rows used that are not sure, `attestation_sha256` is their digest. `uncertainty_ppm`
+    is None where it is undefined. `second_verifier`: the removal is so high that a second verifier has to
+    sign (R-17).
     """
 
     __tablename__ = "estimate_run"

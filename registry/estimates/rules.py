@@ -35,13 +35,16 @@ class RunNotPrepared(EstimateRefused):
 
     code: ClassVar[str] = "run_not_prepared"
     template: ClassVar[str] = (
-        "No estimate was computed for these inputs as they stand now (digest {inputs_sha256}); prepare it, then ask again."
+        "No estimate was computed for these inputs as they stand now (digest {inputs_sha256}); prepare it, "
+        "then ask again."
     )
 
 
 class RasterKindWrong(EstimateRefused):
     code: ClassVar[str] = "raster_kind_wrong"
-    template: ClassVar[str] = "The raster {sha256} is registered as {kind} in {unit}; {expected} is needed as {name}."
+    template: ClassVar[str] = (
+        "The raster {sha256} is registered as {kind} in {unit}; {expected} is needed as {name}."
+    )
 
 
 class RasterValuesWrong(EstimateRefused):
@@ -53,12 +56,17 @@ class RasterValuesWrong(EstimateRefused):
 
 class RasterDatesWrong(EstimateRefused):
     code: ClassVar[str] = "raster_dates_wrong"
-    template: ClassVar[str] = "The rasters of the start are of {start_on}, those of the end of {end_on}: they have to follow each other."
+    template: ClassVar[str] = (
+        "The rasters of the start are of {start_on}, those of the end of {end_on}: they have to follow each "
+        "other."
+    )
 
 
 class ProductUnknown(EstimateRefused):
     code: ClassVar[str] = "land_cover_product_unknown"
-    template: ClassVar[str] = "The classes of the land-cover product {product} are not known; known are {known}."
+    template: ClassVar[str] = (
+        "The classes of the land-cover product {product} are not known; known are {known}."
+    )
 
 
 class RegisteredOtherwise(EstimateRefused):
@@ -70,22 +78,30 @@ class RegisteredOtherwise(EstimateRefused):
 
 class StoredFileChanged(EstimateRefused):
     code: ClassVar[str] = "stored_file_changed"
-    template: ClassVar[str] = "The file {sha256} is missing or is no longer what it was when it was registered."
+    template: ClassVar[str] = (
+        "The file {sha256} is missing or is no longer what it was when it was registered."
+    )
 
 
 class PlotUnplaced(EstimateRefused):
     code: ClassVar[str] = "plot_unplaced"
-    template: ClassVar[str] = "Plot {plot} has no coordinates, so nobody can say whether it stands on the project's land."
+    template: ClassVar[str] = (
+        "Plot {plot} has no coordinates, so nobody can say whether it stands on the project's land."
+    )
 
 
 class PlotStratumDiffers(EstimateRefused):
     code: ClassVar[str] = "plot_stratum_differs"
-    template: ClassVar[str] = "Plot {plot} is recorded as {stratum}, but parcel {parcel} on which it stands as {stand_type}."
+    template: ClassVar[str] = (
+        "Plot {plot} is recorded as {stratum}, but parcel {parcel} on which it stands as {stand_type}."
+    )
 
 
 class NoEligibleLand(EstimateRefused):
     code: ClassVar[str] = "no_eligible_land"
-    template: ClassVar[str] = "No land of the project is forest at both dates under a claim that covers the period."
+    template: ClassVar[str] = (
+        "No land of the project is forest at both dates under a claim that covers the period."
+    )
 
 
 class RecordMalformed(EstimateRefused):

@@ -10,8 +10,9 @@ from registry.projections import Subject
 class Statement(Subject, Committed, Base):
     """A verifier's statement on one period: its own quantity, over its own signature.
 
-    `verified_kg` is what may be issued; `deduction_kg` is what the verifier took off its finding to arrive there. The
-    attestation digest binds the parameter rows that the verifier answers for (METHODOLOGY D2), None where all are sure.
+    `verified_kg` is what may be issued; `deduction_kg` is what the verifier took off its finding to arrive
+    there. The attestation digest binds the parameter rows that the verifier answers for (METHODOLOGY D2),
+    None where all are sure.
     """
 
     __tablename__ = "verification_statement"

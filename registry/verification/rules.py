@@ -37,23 +37,24 @@ class UnverifiedQuantity(VerificationRefused):
 class NotTheVerifier(VerificationRefused):
     code: ClassVar[str] = "not_the_verifier"
     template: ClassVar[str] = (
-        "The verification of the monitoring period {period} was accepted by {verifier}; only that organisation goes "
-        "on with it."
+        "The verification of the monitoring period {period} was accepted by {verifier}; only that "
+        "organisation goes on with it."
     )
 
 
 class MoreThanEstimated(VerificationRefused):
     code: ClassVar[str] = "verified_beyond_estimate"
     template: ClassVar[str] = (
-        "{verified_kg} kg is more than the estimate of {estimate_kg} kg by over {tolerance_ppm} parts per million."
+        "{verified_kg} kg is more than the estimate of {estimate_kg} kg by over {tolerance_ppm} parts per "
+        "million."
     )
 
 
 class ReasonMissing(VerificationRefused):
     code: ClassVar[str] = "verification_reason_missing"
     template: ClassVar[str] = (
-        "{verified_kg} kg differs from the estimate of {estimate_kg} kg; more than {tolerance_ppm} parts per million "
-        "less, or anything more, needs a reason."
+        "{verified_kg} kg differs from the estimate of {estimate_kg} kg; more than {tolerance_ppm} parts per "
+        "million less, or anything more, needs a reason."
     )
 
 
@@ -61,14 +62,16 @@ class ParametersUnattested(VerificationRefused):
     """D2: rows that are not sure need the verifier's signature too. `rows` names them."""
 
     code: ClassVar[str] = "parameters_unattested"
-    template: ClassVar[str] = "The estimate uses {count} parameters that are not sure; the verifier has to attest them: {rows}."
+    template: ClassVar[str] = (
+        "The estimate uses {count} parameters that are not sure; the verifier has to attest them: {rows}."
+    )
 
 
 class SecondVerifierNeeded(VerificationRefused):
     code: ClassVar[str] = "second_verifier_needed"
     template: ClassVar[str] = (
-        "The removal of {rate_kg_ha_year} kg per hectare and year is unusually high; a second verifier of another "
-        "organisation has to sign too."
+        "The removal of {rate_kg_ha_year} kg per hectare and year is unusually high; a second verifier of "
+        "another organisation has to sign too."
     )
 
 
@@ -86,8 +89,8 @@ class NotTheSecondVerifier(VerificationRefused):
 class Verified:
     """A quantity over a verifier's signature: the only thing that issuance accepts (D1).
 
-    Made by `registry.verification.service.verified_quantity` alone, from the statement's rows. `parcels` maps a parcel's
-    number in the project to kilograms; they add up to `kg`.
+    Made by `registry.verification.service.verified_quantity` alone, from the statement's rows. `parcels`
+    maps a parcel's number in the project to kilograms; they add up to `kg`.
     """
 
     period: str
@@ -100,7 +103,11 @@ class Verified:
     parcels: Mapping[int, int]
 
     def __post_init__(self) -> None:
-        if self.kg < 0 or any(kg < 0 for kg in self.parcels.values()) or sum(self.parcels.values()) != self.kg:
+        if (
+            self.kg < 0
+            or any(kg < 0 for kg in self.parcels.values())
+            or sum(self.parcels.values()) != self.kg
+        ):
             raise UnverifiedQuantity(period=self.period, reason="its shares do not add up")
 
 
@@ -111,7 +118,9 @@ def check_issuable(period: str, tier: str, uncertainty_ppm: int | None) -> None:
     if uncertainty_ppm is None:
         raise UnverifiedQuantity(period=period, reason="its uncertainty is undefined")
     if uncertainty_ppm > MAX_UNCERTAINTY_PPM:
-        raise UnverifiedQuantity(period=period, reason=f"its uncertainty is {uncertainty_ppm / 10_000:g} %, measure more plots")
+        raise UnverifiedQuantity(
+            period=period, reason=f"its uncertainty is {uncertainty_ppm / 10_000:g} %, measure more plots"
+        )
 
 
 def signed_kg(estimate_kg: int, verified_kg: int | None, deduction_kg: int) -> int:

@@ -1,6 +1,7 @@
 """Services of the verification room: accept a period, sign a quantity for it, return it or reject it.
 
-What an option's buyer or another party of a later room has at stake is asked through `Interests`, which `catalogue.py` fills.
+What an option's buyer or another party of a later room has at stake is asked through `Interests`, which
+`catalogue.py` fills.
 """
 
 from collections.abc import Iterable
@@ -69,7 +70,9 @@ class VerifyPeriod(Command):
     """The verifier's own quantity; without `verified_kg` it is the estimate less the deduction."""
 
     period: str
-    verified_kg: int | None = Field(None, ge=0, le=MAX_KG, description="what may be issued, after the deduction")
+    verified_kg: int | None = Field(
+        None, ge=0, le=MAX_KG, description="what may be issued, after the deduction"
+    )
     deduction_kg: int = Field(0, ge=0, le=MAX_KG, description="what the verifier took off its finding")
     reason_code: str = Field("", pattern=REASON, description="why it differs from the estimate")
     findings: str = Field(min_length=1, max_length=20_000)
@@ -92,7 +95,9 @@ class RejectPeriod(Command):
 
 
 def accept_period(desk: Desk, command: AcceptPeriod, *, interests: Interests) -> Answer:
-    """A verifier takes the verification on; it has no stake in the project, nor has any of its people (R-16)."""
+    """A verifier takes the verification on; it has no stake in the project, nor has any of its people
+    (R-16).
+    """
     period = load_period(desk.session, command.period)
     PERIOD.step(period.status, "accept", period.id)
     _require_independent(desk.session, desk.actor.organisation, period, interests)
@@ -101,7 +106,9 @@ def accept_period(desk: Desk, command: AcceptPeriod, *, interests: Interests) ->
 
 
 def verify_period(desk: Desk, command: VerifyPeriod, *, interests: Interests) -> Answer:
-    """The verifier's statement: its quantity, shared out over the parcels as the run is, and the period's step."""
+    """The verifier's statement: its quantity, shared out over the parcels as the run is, and the period's
+    step.
+    """
     period = _own_verification(desk, command.period)
     PERIOD.step(period.status, "verify", period.id)
     _require_independent(desk.session, desk.actor.organisation, period, interests)
@@ -168,9 +175,15 @@ def acts(interests: Interests) -> tuple[Act, ...]:
 def _require_independent(
     session: Session, organisation: str, period: MonitoringPeriod, interests: Interests
 ) -> None:
-    """R-16: not the owner, a collective whose land it is, an operator, the project's validator, nor a buyer."""
+    """R-16: not the owner, a collective whose land it is, an operator, the project's validator, nor a
+    buyer.
+    """
     project = load_project(session, period.project_id)
-    parties = {project.owner_id, *parties_of_project(session, project.id), *interests.parties(session, project.id)}
+    parties = {
+        project.owner_id,
+        *parties_of_project(session, project.id),
+        *interests.parties(session, project.id),
+    }
     if project.validator_id is not None:
         parties.add(project.validator_id)
     check_independent(session, organisation, parties)
@@ -192,7 +205,9 @@ def _require_attested(run: EstimateRun, command: VerifyPeriod) -> None:
 def _signing_action(
     desk: Desk, command: VerifyPeriod, period: MonitoringPeriod, run: EstimateRun, interests: Interests
 ) -> str:
-    """`sign`, or `sign_jointly` where R-17 asks for a second verifier, who must be as independent as the first."""
+    """`sign`, or `sign_jointly` where R-17 asks for a second verifier, who must be as independent as the
+    first.
+    """
     second = command.second_verifier
     if not run.second_verifier:
         if second is not None:
