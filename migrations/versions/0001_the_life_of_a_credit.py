@@ -144,6 +144,20 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_person_status"), "person", ["status"], unique=False)
     op.create_table(
+        "plot_file",
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("measurement", sa.String(length=10), nullable=False),
+        sa.Column("plots", sa.Integer(), nullable=False),
+        sa.Column("file_name", sa.String(length=200), nullable=False),
+        sa.PrimaryKeyConstraint("sha256"),
+    )
+    op.create_table(
+        "prepared_run",
+        sa.Column("inputs_sha256", sa.String(length=64), nullable=False),
+        sa.Column("record", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("inputs_sha256"),
+    )
+    op.create_table(
         "programme",
         sa.Column("code", sa.String(length=20), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
@@ -159,6 +173,18 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_programme_code"), "programme", ["code"], unique=False)
     op.create_index(op.f("ix_programme_status"), "programme", ["status"], unique=False)
+    op.create_table(
+        "raster",
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=40), nullable=False),
+        sa.Column("unit", sa.String(length=20), nullable=False),
+        sa.Column("product", sa.String(length=80), nullable=False),
+        sa.Column("taken_on", sa.String(length=10), nullable=False),
+        sa.Column("file_name", sa.String(length=200), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("grid", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("sha256"),
+    )
     op.create_table(
         "request",
         sa.Column("id", sa.String(length=36), nullable=False),
@@ -455,11 +481,112 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("cell", "claim_id"),
     )
+    op.create_table(
+        "estimate_run",
+        sa.Column("period_id", sa.String(length=200), nullable=False),
+        sa.Column("method", sa.String(length=80), nullable=False),
+        sa.Column("method_sha256", sa.String(length=64), nullable=False),
+        sa.Column("parameters_sha256", sa.String(length=64), nullable=False),
+        sa.Column("inputs_sha256", sa.String(length=64), nullable=False),
+        sa.Column("plots_sha256", sa.String(length=64), nullable=True),
+        sa.Column("tier", sa.String(length=20), nullable=False),
+        sa.Column("estimate_kg", sa.BigInteger(), nullable=False),
+        sa.Column("loss_kg", sa.BigInteger(), nullable=False),
+        sa.Column("uncertainty_ppm", sa.BigInteger(), nullable=True),
+        sa.Column("rate_kg_ha_year", sa.BigInteger(), nullable=False),
+        sa.Column("second_verifier", sa.Boolean(), nullable=False),
+        sa.Column("rows_to_attest", sa.JSON(), nullable=False),
+        sa.Column("attestation_sha256", sa.String(length=64), nullable=False),
+        sa.Column("record", sa.Text(), nullable=True),
+        sa.Column("id", sa.String(length=200), nullable=False),
+        sa.Column("status", sa.String(length=40), nullable=False),
+        sa.Column("entry_index", sa.BigInteger(), nullable=False),
+        sa.Column("commitment", sa.String(length=64), nullable=False),
+        sa.Column("commitment_key", sa.LargeBinary(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["period_id"],
+            ["monitoring_period.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_estimate_run_period_id"), "estimate_run", ["period_id"], unique=False)
+    op.create_index(op.f("ix_estimate_run_status"), "estimate_run", ["status"], unique=False)
+    op.create_table(
+        "run_parcel",
+        sa.Column("run_id", sa.String(length=200), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("estimate_kg", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["run_id"],
+            ["estimate_run.id"],
+        ),
+        sa.PrimaryKeyConstraint("run_id", "number"),
+    )
+    op.create_table(
+        "verification_statement",
+        sa.Column("period_id", sa.String(length=200), nullable=False),
+        sa.Column("run_id", sa.String(length=200), nullable=False),
+        sa.Column("verifier_id", sa.String(length=200), nullable=False),
+        sa.Column("second_verifier_id", sa.String(length=200), nullable=True),
+        sa.Column("person_id", sa.String(length=200), nullable=False),
+        sa.Column("verified_kg", sa.BigInteger(), nullable=False),
+        sa.Column("deduction_kg", sa.BigInteger(), nullable=False),
+        sa.Column("attested_sha256", sa.String(length=64), nullable=True),
+        sa.Column("findings", sa.Text(), nullable=True),
+        sa.Column("id", sa.String(length=200), nullable=False),
+        sa.Column("status", sa.String(length=40), nullable=False),
+        sa.Column("entry_index", sa.BigInteger(), nullable=False),
+        sa.Column("commitment", sa.String(length=64), nullable=False),
+        sa.Column("commitment_key", sa.LargeBinary(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["period_id"],
+            ["monitoring_period.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["run_id"],
+            ["estimate_run.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["second_verifier_id"],
+            ["organisation.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["verifier_id"],
+            ["organisation.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("period_id"),
+    )
+    op.create_index(
+        op.f("ix_verification_statement_status"), "verification_statement", ["status"], unique=False
+    )
+    op.create_index(
+        op.f("ix_verification_statement_verifier_id"), "verification_statement", ["verifier_id"], unique=False
+    )
+    op.create_table(
+        "statement_parcel",
+        sa.Column("statement_id", sa.String(length=200), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("verified_kg", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["statement_id"],
+            ["verification_statement.id"],
+        ),
+        sa.PrimaryKeyConstraint("statement_id", "number"),
+    )
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    op.drop_table("statement_parcel")
+    op.drop_index(op.f("ix_verification_statement_verifier_id"), table_name="verification_statement")
+    op.drop_index(op.f("ix_verification_statement_status"), table_name="verification_statement")
+    op.drop_table("verification_statement")
+    op.drop_table("run_parcel")
+    op.drop_index(op.f("ix_estimate_run_status"), table_name="estimate_run")
+    op.drop_index(op.f("ix_estimate_run_period_id"), table_name="estimate_run")
+    op.drop_table("estimate_run")
     op.drop_table("claim_cell")
     op.drop_index(op.f("ix_project_parcel_parcel_id"), table_name="project_parcel")
     op.drop_table("project_parcel")
@@ -499,9 +626,12 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_request_status"), table_name="request")
     op.drop_index(op.f("ix_request_person"), table_name="request")
     op.drop_table("request")
+    op.drop_table("raster")
     op.drop_index(op.f("ix_programme_status"), table_name="programme")
     op.drop_index(op.f("ix_programme_code"), table_name="programme")
     op.drop_table("programme")
+    op.drop_table("prepared_run")
+    op.drop_table("plot_file")
     op.drop_index(op.f("ix_person_status"), table_name="person")
     op.drop_table("person")
     op.drop_index(op.f("ix_organisation_status"), table_name="organisation")
