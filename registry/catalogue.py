@@ -10,7 +10,15 @@ from registry.accounts import service as accounts_service
 from registry.estimates import projection as estimates
 from registry.estimates import rules as estimates_rules
 from registry.estimates import service as estimates_service
+from registry.issuance import projection as issuance
+from registry.issuance import rules as issuance_rules
+from registry.issuance import service as issuance_service
 from registry.machine import Machine
+from registry.market import options as market_options
+from registry.market import projection as market
+from registry.market import rules as market_rules
+from registry.market import sales as market_sales
+from registry.market import subscriptions as market_subscriptions
 from registry.office import Act
 from registry.parcels import projection as parcels
 from registry.parcels import rules as parcels_rules
@@ -22,6 +30,9 @@ from registry.projections import Projections
 from registry.projects import projection as projects
 from registry.projects import rules as projects_rules
 from registry.projects import service as projects_service
+from registry.retirement import projection as retirement
+from registry.retirement import rules as retirement_rules
+from registry.retirement import service as retirement_service
 from registry.verification import projection as verification
 from registry.verification import rules as verification_rules
 from registry.verification import service as verification_service
@@ -42,6 +53,9 @@ MACHINES: Mapping[str, Machine] = {
         projects_rules.PERIOD,
         estimates_rules.RUN,
         verification_rules.STATEMENT,
+        issuance_rules.ISSUANCE,
+        *market_rules.MACHINES,
+        retirement_rules.RETIREMENT,
     )
 }
 
@@ -59,6 +73,13 @@ PROJECTIONS: Projections = {
     "period": projects.period,
     "run": estimates.run,
     "statement": verification.statement,
+    "issuance": issuance.issuance,
+    "option": market.option,
+    "offer": market.offer,
+    "subscription": market.subscription,
+    "listing": market.listing,
+    "trade": market.trade,
+    "retirement": retirement.retirement,
 }
 
 ACTS: Mapping[str, Act] = {
@@ -69,7 +90,12 @@ ACTS: Mapping[str, Act] = {
         parcels_service.ACTS,
         projects_service.ACTS,
         estimates_service.ACTS,
-        verification_service.acts(verification_service.NoInterests()),
+        verification_service.acts(market_options.OptionInterests()),
+        issuance_service.acts(market_options.OptionDeliveries()),
+        market_options.ACTS,
+        market_subscriptions.ACTS,
+        market_sales.ACTS,
+        retirement_service.ACTS,
     )
     for act in room
 }

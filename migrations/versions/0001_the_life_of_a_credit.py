@@ -381,6 +381,30 @@ def upgrade() -> None:
     op.create_index(op.f("ix_land_claim_project_id"), "land_claim", ["project_id"], unique=False)
     op.create_index(op.f("ix_land_claim_status"), "land_claim", ["status"], unique=False)
     op.create_table(
+        "listing",
+        sa.Column("project_id", sa.String(length=200), nullable=False),
+        sa.Column("seller_id", sa.String(length=200), nullable=False),
+        sa.Column("units", sa.BigInteger(), nullable=False),
+        sa.Column("units_left", sa.BigInteger(), nullable=False),
+        sa.Column("price_fen", sa.BigInteger(), nullable=False),
+        sa.Column("pending", sa.String(length=200), nullable=True),
+        sa.Column("id", sa.String(length=200), nullable=False),
+        sa.Column("status", sa.String(length=40), nullable=False),
+        sa.Column("entry_index", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["project.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["seller_id"],
+            ["organisation.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_listing_project_id"), "listing", ["project_id"], unique=False)
+    op.create_index(op.f("ix_listing_seller_id"), "listing", ["seller_id"], unique=False)
+    op.create_index(op.f("ix_listing_status"), "listing", ["status"], unique=False)
+    op.create_table(
         "monitoring_period",
         sa.Column("project_id", sa.String(length=200), nullable=False),
         sa.Column("pools", sa.String(length=80), nullable=False),
@@ -423,6 +447,66 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_objection_project_id"), "objection", ["project_id"], unique=False)
     op.create_table(
+        "offer",
+        sa.Column("project_id", sa.String(length=200), nullable=False),
+        sa.Column("seller_id", sa.String(length=200), nullable=False),
+        sa.Column("units", sa.BigInteger(), nullable=False),
+        sa.Column("price_fen", sa.BigInteger(), nullable=False),
+        sa.Column("closes_on", sa.String(length=10), nullable=False),
+        sa.Column("pending", sa.String(length=200), nullable=False),
+        sa.Column("id", sa.String(length=200), nullable=False),
+        sa.Column("status", sa.String(length=40), nullable=False),
+        sa.Column("entry_index", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["project.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["seller_id"],
+            ["organisation.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_offer_project_id"), "offer", ["project_id"], unique=False)
+    op.create_index(op.f("ix_offer_seller_id"), "offer", ["seller_id"], unique=False)
+    op.create_index(op.f("ix_offer_status"), "offer", ["status"], unique=False)
+    op.create_table(
+        "option_contract",
+        sa.Column("project_id", sa.String(length=200), nullable=False),
+        sa.Column("vintage", sa.Integer(), nullable=False),
+        sa.Column("seller_id", sa.String(length=200), nullable=False),
+        sa.Column("buyer_id", sa.String(length=200), nullable=False),
+        sa.Column("units", sa.BigInteger(), nullable=False),
+        sa.Column("premium_fen", sa.BigInteger(), nullable=False),
+        sa.Column("strike_fen", sa.BigInteger(), nullable=False),
+        sa.Column("window_to", sa.String(length=10), nullable=False),
+        sa.Column("election", sa.String(length=10), nullable=True),
+        sa.Column("accepted_index", sa.BigInteger(), nullable=True),
+        sa.Column("delivered_units", sa.BigInteger(), nullable=False),
+        sa.Column("set_aside_units", sa.BigInteger(), nullable=False),
+        sa.Column("pending", sa.String(length=200), nullable=True),
+        sa.Column("id", sa.String(length=200), nullable=False),
+        sa.Column("status", sa.String(length=40), nullable=False),
+        sa.Column("entry_index", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["buyer_id"],
+            ["organisation.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["project.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["seller_id"],
+            ["organisation.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_option_contract_buyer_id"), "option_contract", ["buyer_id"], unique=False)
+    op.create_index(op.f("ix_option_contract_project_id"), "option_contract", ["project_id"], unique=False)
+    op.create_index(op.f("ix_option_contract_seller_id"), "option_contract", ["seller_id"], unique=False)
+    op.create_index(op.f("ix_option_contract_status"), "option_contract", ["status"], unique=False)
+    op.create_table(
         "parcel_cell",
         sa.Column("cell", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("parcel_id", sa.String(length=200), nullable=False),
@@ -455,6 +539,31 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("parcel_id", "version"),
     )
     op.create_table(
+        "proceeds_line",
+        sa.Column("source", sa.String(length=200), nullable=False),
+        sa.Column("n", sa.Integer(), nullable=False),
+        sa.Column("entry_index", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("line", sa.String(length=20), nullable=False),
+        sa.Column("project_id", sa.String(length=200), nullable=False),
+        sa.Column("organisation_id", sa.String(length=200), nullable=False),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisation.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["project.id"],
+        ),
+        sa.PrimaryKeyConstraint("source", "n"),
+    )
+    op.create_index(op.f("ix_proceeds_line_entry_index"), "proceeds_line", ["entry_index"], unique=False)
+    op.create_index(
+        op.f("ix_proceeds_line_organisation_id"), "proceeds_line", ["organisation_id"], unique=False
+    )
+    op.create_index(op.f("ix_proceeds_line_project_id"), "proceeds_line", ["project_id"], unique=False)
+    op.create_table(
         "project_parcel",
         sa.Column("project_id", sa.String(length=200), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
@@ -471,6 +580,54 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("project_id", "number"),
     )
     op.create_index(op.f("ix_project_parcel_parcel_id"), "project_parcel", ["parcel_id"], unique=False)
+    op.create_table(
+        "retirement",
+        sa.Column("project_id", sa.String(length=200), nullable=False),
+        sa.Column("organisation_id", sa.String(length=200), nullable=False),
+        sa.Column("units", sa.BigInteger(), nullable=False),
+        sa.Column("claim_from", sa.String(length=10), nullable=False),
+        sa.Column("claim_to", sa.String(length=10), nullable=False),
+        sa.Column("pending", sa.String(length=200), nullable=False),
+        sa.Column("retired_index", sa.BigInteger(), nullable=True),
+        sa.Column("beneficiary", sa.String(length=200), nullable=True),
+        sa.Column("beneficiary_code", sa.String(length=18), nullable=True),
+        sa.Column("purpose", sa.String(length=40), nullable=True),
+        sa.Column("text", sa.String(length=500), nullable=True),
+        sa.Column("jurisdiction", sa.String(length=80), nullable=True),
+        sa.Column("id", sa.String(length=200), nullable=False),
+        sa.Column("status", sa.String(length=40), nullable=False),
+        sa.Column("entry_index", sa.BigInteger(), nullable=False),
+        sa.Column("commitment", sa.String(length=64), nullable=False),
+        sa.Column("commitment_key", sa.LargeBinary(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisation.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["project.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_retirement_organisation_id"), "retirement", ["organisation_id"], unique=False)
+    op.create_index(op.f("ix_retirement_project_id"), "retirement", ["project_id"], unique=False)
+    op.create_index(op.f("ix_retirement_status"), "retirement", ["status"], unique=False)
+    op.create_table(
+        "certificate",
+        sa.Column("number", sa.String(length=64), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("retirement_id", sa.String(length=200), nullable=False),
+        sa.Column("entry_index", sa.BigInteger(), nullable=False),
+        sa.Column("records", sa.Text(), nullable=True),
+        sa.Column("commitment", sa.String(length=64), nullable=False),
+        sa.Column("commitment_key", sa.LargeBinary(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["retirement_id"],
+            ["retirement.id"],
+        ),
+        sa.PrimaryKeyConstraint("number"),
+    )
+    op.create_index(op.f("ix_certificate_retirement_id"), "certificate", ["retirement_id"], unique=False)
     op.create_table(
         "claim_cell",
         sa.Column("cell", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -511,6 +668,54 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_estimate_run_period_id"), "estimate_run", ["period_id"], unique=False)
     op.create_index(op.f("ix_estimate_run_status"), "estimate_run", ["status"], unique=False)
+    op.create_table(
+        "subscription",
+        sa.Column("offer_id", sa.String(length=200), nullable=False),
+        sa.Column("buyer_id", sa.String(length=200), nullable=False),
+        sa.Column("units", sa.BigInteger(), nullable=False),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.Column("confirmed_index", sa.BigInteger(), nullable=False),
+        sa.Column("pending", sa.String(length=200), nullable=False),
+        sa.Column("allocated_units", sa.BigInteger(), nullable=True),
+        sa.Column("units_pending", sa.String(length=200), nullable=True),
+        sa.Column("id", sa.String(length=200), nullable=False),
+        sa.Column("status", sa.String(length=40), nullable=False),
+        sa.Column("entry_index", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["buyer_id"],
+            ["organisation.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["offer_id"],
+            ["offer.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_subscription_buyer_id"), "subscription", ["buyer_id"], unique=False)
+    op.create_index(op.f("ix_subscription_offer_id"), "subscription", ["offer_id"], unique=False)
+    op.create_index(op.f("ix_subscription_status"), "subscription", ["status"], unique=False)
+    op.create_table(
+        "trade",
+        sa.Column("listing_id", sa.String(length=200), nullable=False),
+        sa.Column("buyer_id", sa.String(length=200), nullable=False),
+        sa.Column("units", sa.BigInteger(), nullable=False),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.Column("id", sa.String(length=200), nullable=False),
+        sa.Column("status", sa.String(length=40), nullable=False),
+        sa.Column("entry_index", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["buyer_id"],
+            ["organisation.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["listing_id"],
+            ["listing.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_trade_buyer_id"), "trade", ["buyer_id"], unique=False)
+    op.create_index(op.f("ix_trade_listing_id"), "trade", ["listing_id"], unique=False)
+    op.create_index(op.f("ix_trade_status"), "trade", ["status"], unique=False)
     op.create_table(
         "run_parcel",
         sa.Column("run_id", sa.String(length=200), nullable=False),
@@ -564,6 +769,41 @@ def upgrade() -> None:
         op.f("ix_verification_statement_verifier_id"), "verification_statement", ["verifier_id"], unique=False
     )
     op.create_table(
+        "issuance",
+        sa.Column("project_id", sa.String(length=200), nullable=False),
+        sa.Column("period_id", sa.String(length=200), nullable=False),
+        sa.Column("pools", sa.String(length=80), nullable=False),
+        sa.Column("statement_id", sa.String(length=200), nullable=False),
+        sa.Column("verified_kg", sa.BigInteger(), nullable=False),
+        sa.Column("units", sa.BigInteger(), nullable=False),
+        sa.Column("buffer_units", sa.BigInteger(), nullable=False),
+        sa.Column("residue_before_kg", sa.BigInteger(), nullable=False),
+        sa.Column("residue_after_kg", sa.BigInteger(), nullable=False),
+        sa.Column("proposed_by", sa.String(length=200), nullable=False),
+        sa.Column("proposed_ms", sa.BigInteger(), nullable=False),
+        sa.Column("issued_index", sa.BigInteger(), nullable=True),
+        sa.Column("issued_key", sa.String(length=200), nullable=True),
+        sa.Column("id", sa.String(length=200), nullable=False),
+        sa.Column("status", sa.String(length=40), nullable=False),
+        sa.Column("entry_index", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["period_id"],
+            ["monitoring_period.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["project.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["statement_id"],
+            ["verification_statement.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("issued_key"),
+    )
+    op.create_index(op.f("ix_issuance_project_id"), "issuance", ["project_id"], unique=False)
+    op.create_index(op.f("ix_issuance_status"), "issuance", ["status"], unique=False)
+    op.create_table(
         "statement_parcel",
         sa.Column("statement_id", sa.String(length=200), nullable=False),
         sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
@@ -574,30 +814,134 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("statement_id", "number"),
     )
+    op.create_table(
+        "batch",
+        sa.Column("id", sa.String(length=80), nullable=False),
+        sa.Column("issuance_id", sa.String(length=200), nullable=False),
+        sa.Column("project_id", sa.String(length=200), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("vintage", sa.Integer(), nullable=False),
+        sa.Column("start_number", sa.BigInteger(), nullable=False),
+        sa.Column("end_number", sa.BigInteger(), nullable=False),
+        sa.Column("buffer_units", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["issuance_id"],
+            ["issuance.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["project.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_batch_issuance_id"), "batch", ["issuance_id"], unique=False)
+    op.create_index(op.f("ix_batch_project_id"), "batch", ["project_id"], unique=False)
+    op.create_table(
+        "home_range",
+        sa.Column("project_id", sa.String(length=200), nullable=False),
+        sa.Column("start_number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("end_number", sa.BigInteger(), nullable=False),
+        sa.Column("batch_id", sa.String(length=80), nullable=False),
+        sa.Column("parcel_number", sa.Integer(), nullable=False),
+        sa.Column("buffer", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["batch_id"],
+            ["batch.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["project.id"],
+        ),
+        sa.PrimaryKeyConstraint("project_id", "start_number"),
+    )
+    op.create_index(op.f("ix_home_range_batch_id"), "home_range", ["batch_id"], unique=False)
+    op.create_table(
+        "retired_range",
+        sa.Column("project_id", sa.String(length=200), nullable=False),
+        sa.Column("start_number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("end_number", sa.BigInteger(), nullable=False),
+        sa.Column("batch_id", sa.String(length=80), nullable=False),
+        sa.Column("retirement_id", sa.String(length=200), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["batch_id"],
+            ["batch.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["project.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["retirement_id"],
+            ["retirement.id"],
+        ),
+        sa.PrimaryKeyConstraint("project_id", "start_number"),
+    )
+    op.create_index(op.f("ix_retired_range_retirement_id"), "retired_range", ["retirement_id"], unique=False)
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    op.drop_index(op.f("ix_retired_range_retirement_id"), table_name="retired_range")
+    op.drop_table("retired_range")
+    op.drop_index(op.f("ix_home_range_batch_id"), table_name="home_range")
+    op.drop_table("home_range")
+    op.drop_index(op.f("ix_batch_project_id"), table_name="batch")
+    op.drop_index(op.f("ix_batch_issuance_id"), table_name="batch")
+    op.drop_table("batch")
     op.drop_table("statement_parcel")
+    op.drop_index(op.f("ix_issuance_status"), table_name="issuance")
+    op.drop_index(op.f("ix_issuance_project_id"), table_name="issuance")
+    op.drop_table("issuance")
     op.drop_index(op.f("ix_verification_statement_verifier_id"), table_name="verification_statement")
     op.drop_index(op.f("ix_verification_statement_status"), table_name="verification_statement")
     op.drop_table("verification_statement")
     op.drop_table("run_parcel")
+    op.drop_index(op.f("ix_trade_status"), table_name="trade")
+    op.drop_index(op.f("ix_trade_listing_id"), table_name="trade")
+    op.drop_index(op.f("ix_trade_buyer_id"), table_name="trade")
+    op.drop_table("trade")
+    op.drop_index(op.f("ix_subscription_status"), table_name="subscription")
+    op.drop_index(op.f("ix_subscription_offer_id"), table_name="subscription")
+    op.drop_index(op.f("ix_subscription_buyer_id"), table_name="subscription")
+    op.drop_table("subscription")
     op.drop_index(op.f("ix_estimate_run_status"), table_name="estimate_run")
     op.drop_index(op.f("ix_estimate_run_period_id"), table_name="estimate_run")
     op.drop_table("estimate_run")
     op.drop_table("claim_cell")
+    op.drop_index(op.f("ix_certificate_retirement_id"), table_name="certificate")
+    op.drop_table("certificate")
+    op.drop_index(op.f("ix_retirement_status"), table_name="retirement")
+    op.drop_index(op.f("ix_retirement_project_id"), table_name="retirement")
+    op.drop_index(op.f("ix_retirement_organisation_id"), table_name="retirement")
+    op.drop_table("retirement")
     op.drop_index(op.f("ix_project_parcel_parcel_id"), table_name="project_parcel")
     op.drop_table("project_parcel")
+    op.drop_index(op.f("ix_proceeds_line_project_id"), table_name="proceeds_line")
+    op.drop_index(op.f("ix_proceeds_line_organisation_id"), table_name="proceeds_line")
+    op.drop_index(op.f("ix_proceeds_line_entry_index"), table_name="proceeds_line")
+    op.drop_table("proceeds_line")
     op.drop_table("parcel_version")
     op.drop_index(op.f("ix_parcel_cell_parcel_id"), table_name="parcel_cell")
     op.drop_table("parcel_cell")
+    op.drop_index(op.f("ix_option_contract_status"), table_name="option_contract")
+    op.drop_index(op.f("ix_option_contract_seller_id"), table_name="option_contract")
+    op.drop_index(op.f("ix_option_contract_project_id"), table_name="option_contract")
+    op.drop_index(op.f("ix_option_contract_buyer_id"), table_name="option_contract")
+    op.drop_table("option_contract")
+    op.drop_index(op.f("ix_offer_status"), table_name="offer")
+    op.drop_index(op.f("ix_offer_seller_id"), table_name="offer")
+    op.drop_index(op.f("ix_offer_project_id"), table_name="offer")
+    op.drop_table("offer")
     op.drop_index(op.f("ix_objection_project_id"), table_name="objection")
     op.drop_table("objection")
     op.drop_index(op.f("ix_monitoring_period_status"), table_name="monitoring_period")
     op.drop_index(op.f("ix_monitoring_period_project_id"), table_name="monitoring_period")
     op.drop_table("monitoring_period")
+    op.drop_index(op.f("ix_listing_status"), table_name="listing")
+    op.drop_index(op.f("ix_listing_seller_id"), table_name="listing")
+    op.drop_index(op.f("ix_listing_project_id"), table_name="listing")
+    op.drop_table("listing")
     op.drop_index(op.f("ix_land_claim_status"), table_name="land_claim")
     op.drop_index(op.f("ix_land_claim_project_id"), table_name="land_claim")
     op.drop_index(op.f("ix_land_claim_parcel_id"), table_name="land_claim")
