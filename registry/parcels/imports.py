@@ -279,7 +279,11 @@ def examine_file(
 ) -> Examined:
     """Read a file and hold its rows against the mapping, the programme's terms and each other."""
     digest = _digest(path)
-    file = read_parcels(path, crs=crs, encoding=encoding)
+    return examine_rows(read_parcels(path, crs=crs, encoding=encoding), digest, terms, mapping, today)
+
+
+def examine_rows(file: ParcelFile, sha256: str, terms: Terms, mapping: FieldMap, today: date) -> Examined:
+    """Hold the rows of a file that was read against the mapping, the programme's terms and each other."""
     rows, problems = _rows(file, mapping)
     if not file.rows:
         problems.append(RowProblem.of(0, NoRows(), "file"))
@@ -291,7 +295,7 @@ def examine_file(
     for problem in _overlapping(rows, overlap_rule(terms)):
         (problems if problem.code == RowsOverlap.code else warnings).append(problem)
     return Examined(
-        sha256=digest,
+        sha256=sha256,
         crs=file.crs,
         encoding=file.encoding,
         encoding_source=file.encoding_source,

@@ -5,7 +5,8 @@ invariant I4).
 coarse cells, finds claims by cell, and judges what they share exactly:
 
 * periods are half-open; claims whose periods do not meet do not compete;
-* a claim under another programme holds the ground until it has ended, also past its own dates;
+* a claim under another programme holds the ground, also for later periods, until it was ended or its
+  dates are over;
 * up to `overlap_ignored_cm2` is no overlap; slivers are accepted, and their ground is credited to the earlier
   claim only;
 * anything else is refused, naming the neighbour, the area, both shares and the rule.
