@@ -211,6 +211,9 @@ def audit(
     folder: Annotated[
         Path, typer.Argument(help="an installation's folder, with log/, log.vkey and tanhui.db")
     ],
+    log_only: Annotated[
+        bool, typer.Option("--log-only", help="use nothing but log/ and log.vkey, as a stranger has them")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Replay the published log from zero and hold tables, rules and certificates against it."""
@@ -221,10 +224,9 @@ def audit(
         errors.print(f"[red]refused[/red] home_missing: {folder} has no log.vkey", soft_wrap=True)
         raise typer.Exit(REFUSED)
     with progress_bar() as advance:
-        report = run_audit(home, advance)
+        report = run_audit(home, advance, log_only=log_only)
     if as_json:
-        findings = [{"check": f.check, "where": f.where, "what": f.what} for f in report.findings]
-        console.print_json(json.dumps({"passed": report.passed, "size": report.size, "findings": findings}))
+        console.print_json(json.dumps(report.to_json()))
     else:
         _print_report(report)
     if not report.passed:
@@ -241,6 +243,8 @@ def _print_report(report: Any) -> None:
     console.print(table)
     for finding in report.findings:
         console.print(f"[red]{finding.check}[/red] {finding.where}: {finding.what}", soft_wrap=True)
+    for note in report.notes:
+        console.print(f"[yellow]{note.check}[/yellow] {note.where}: {note.what}", soft_wrap=True)
     verdict = (
         "[green]passed[/green]" if report.passed else f"[red]failed[/red]: {len(report.findings)} findings"
     )

@@ -1,7 +1,9 @@
 """`tanhui audit`: replay the published log from zero and hold everything against it.
 
 The order is that of trust: the checkpoint by the log's key, the files by the checkpoint, the entries by
-their signatures, the rules by the entries, the tables by the replay, and the certificates by the log.
+their signatures, the rules by the entries, the tables by the replay, the ground by the outlines that the
+tables hold, and the certificates by the log. With `log_only` it needs nothing but `log/` and `log.vkey`, and
+says which checks it did not make.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,20 +15,25 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from ledger import tables
-from ledger.checkpoint import open_checkpoint
+from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.errors import LedgerRefusal
 from ledger.log import books_rows, key_row, posting_rows
 from ledger.merkle import Frontier, leaf_hash
 from ledger.note import NoteVerifier
 from ledger.replay import Entry, LedgerState
+from ledger.tiles import CHECKPOINT
 from registry.catalogue import MACHINES, PROJECTIONS
 from registry.database import Base, Database
 from registry.projections import project, steps_of
 from registry.settings import Home
 from registry.transparency import published
+from registry.transparency.certificates import AuditedLog, check_certificates, judge_retirement
 from registry.transparency.comparison import check_commitments, compare_tables
-from registry.transparency.findings import Report
+from registry.transparency.findings import NEED_MORE_THAN_THE_LOG, Report
+from registry.transparency.history import History
 from registry.transparency.invariants import Checker, Conservation, Money, RequestIds, Steps, sizes_grow
+from registry.transparency.land import check_land
+from registry.transparency.rooms import JUDGES, Rooms
 
 Progress = Callable[[str, int, int], None]
 
@@ -37,36 +44,52 @@ def silent(_step: str, _done: int, _total: int) -> None:
 
 @dataclass(slots=True)
 class Replayed:
-    """The log replayed: its state, the tables it implies, and its root at every size."""
+    """The log replayed: its entries, the state and the tables they imply, what they told, and the root at
+    every size.
+    """
 
+    leaves: Sequence[bytes]
     state: LedgerState
     session: Session
     roots: list[bytes]
+    history: History
 
 
-def audit(home: Home, progress: Progress = silent) -> Report:
+def audit(home: Home, progress: Progress = silent, *, log_only: bool = False) -> Report:
     """Audit an installation's folder. Findings are in the report; only a missing folder or key raises."""
     report = Report()
     vkey = home.vkey.read_text().strip()
-    leaves = _published_leaves(home.log, vkey, report)
-    if leaves is None:
-        return report
-    replayed = replay(leaves, report, progress)
+    replayed = replay_published(home, vkey, report, progress, log_only=log_only)
     if replayed is None:
         return report
     try:
-        _audit_database(home, vkey, replayed, report)
-        _audit_rest(home, vkey, replayed, report)
+        if not log_only:
+            hold_installation(home, vkey, replayed, report)
     finally:
         replayed.session.close()
     return report
 
 
-def _published_leaves(folder: Path, vkey: str, report: Report) -> Sequence[bytes] | None:
-    checkpoint = published.read_checkpoint(folder, vkey, report)
+def replay_published(
+    home: Home, vkey: str, report: Report, progress: Progress = silent, *, log_only: bool = False
+) -> Replayed | None:
+    """The published log, checked and replayed from zero; None when it is not a log or does not follow."""
+    if log_only:
+        report.skipped |= dict.fromkeys(NEED_MORE_THAN_THE_LOG, "not checked: it needs more than the log")
+    checkpoint = published.read_checkpoint(home.log, vkey, report)
     if checkpoint is None:
         return None
     report.size = checkpoint.size
+    leaves = _published_leaves(home.log, checkpoint, report)
+    if leaves is None:
+        return None
+    replayed = replay(leaves, report, progress, log_only=log_only)
+    if replayed is not None:
+        _check_head(checkpoint, vkey, replayed, report)
+    return replayed
+
+
+def _published_leaves(folder: Path, checkpoint: Checkpoint, report: Report) -> Sequence[bytes] | None:
     leaves = published.read_leaves(folder, checkpoint.size, report)
     if leaves is None:
         return None
@@ -75,14 +98,29 @@ def _published_leaves(folder: Path, vkey: str, report: Report) -> Sequence[bytes
     return leaves if report.passed else None
 
 
-def checkers() -> list[Checker]:
-    return [Steps(MACHINES), Conservation(), Money(), RequestIds()]
+def _check_head(checkpoint: Checkpoint, vkey: str, replayed: Replayed, report: Report) -> None:
+    """That the checkpoint stands at the end of this history, and the first entry names this log and key."""
+    report.expect("I12", replayed.roots[-1] == checkpoint.root, CHECKPOINT, "it is not on the history")
+    genesis = replayed.history.genesis
+    report.expect(
+        "L1",
+        genesis == (checkpoint.origin, vkey),
+        "entry 0",
+        f"it opens the log {genesis[0]} with another key",
+    )
 
 
-def replay(leaves: Sequence[bytes], report: Report, progress: Progress = silent) -> Replayed | None:
+def checkers(rooms: Rooms) -> list[Checker]:
+    return [Steps(MACHINES), Conservation(), Money(), RequestIds(), rooms]
+
+
+def replay(
+    leaves: Sequence[bytes], report: Report, progress: Progress = silent, *, log_only: bool = False
+) -> Replayed | None:
     """Apply every entry from zero, with every checker looking on. None when an entry does not follow."""
     state, session, frontier = LedgerState(), _empty_tables(), Frontier()
-    looking_on, roots, extra = checkers(), [], _LedgerRows()
+    rooms = Rooms(JUDGES if log_only else {**JUDGES, judge_retirement: "I14"})
+    looking_on, roots, extra = checkers(rooms), [], _LedgerRows()
     for index, leaf in enumerate(leaves):
         report.count("L3")
         try:
@@ -101,7 +139,7 @@ def replay(leaves: Sequence[bytes], report: Report, progress: Progress = silent)
     for checker in looking_on:
         checker.finish(state, report)
     extra.write(session, state, frontier)
-    return Replayed(state, session, roots)
+    return Replayed(leaves, state, session, roots, rooms.history)
 
 
 def _empty_tables() -> Session:
@@ -158,18 +196,32 @@ class _LedgerRows:
         session.flush()
 
 
-def _audit_database(home: Home, vkey: str, replayed: Replayed, report: Report) -> None:
-    """I12, I13 and C1: what the database holds."""
+def hold_installation(home: Home, vkey: str, replayed: Replayed, report: Report) -> None:
+    """I4, I12 to I14 and C1: what the database and the certificates' folder hold, against the replayed
+    log.
+    """
     database = Database(home.database_url)
     try:
         with database.read() as served:
+            _check_freshness(served, len(replayed.leaves), report)
             compare_tables(replayed.session, served, report)
             check_commitments(served, report)
             _check_checkpoints(served, vkey, replayed.roots, report)
-    except sa.exc.SQLAlchemyError as fault:
+            check_land(replayed.history, served, report)
+    except (sa.exc.SQLAlchemyError, ValueError, TypeError) as fault:
         report.find("I13", "the database", f"it cannot be read: {fault}")
     finally:
         database.dispose()
+    log = AuditedLog(vkey, replayed.leaves, replayed.roots, replayed.session)
+    check_certificates(home, log, report)
+
+
+def _check_freshness(served: Session, size: int, report: Report) -> None:
+    """A published log that is older than the database hides the newest entries."""
+    committed = served.execute(sa.select(tables.head.c.size)).scalar_one_or_none()
+    report.expect(
+        "L1", committed == size, CHECKPOINT, f"it is of {size} entries; the database committed {committed}"
+    )
 
 
 def _check_checkpoints(served: Session, vkey: str, roots: Sequence[bytes], report: Report) -> None:
@@ -193,7 +245,3 @@ def _check_checkpoints(served: Session, vkey: str, roots: Sequence[bytes], repor
             where,
             "it is not on the published history",
         )
-
-
-def _audit_rest(home: Home, vkey: str, replayed: Replayed, report: Report) -> None:
-    """Certificates and land claims: added below as the rooms that know them."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 CHECKS: Final = {
     "L1": "the checkpoint is signed by the log's key and its root is that of the entries",
@@ -23,8 +23,11 @@ CHECKS: Final = {
     "I13": "the tables are what the log implies",
     "I14": "certificates say what the log says",
     "I15": "a request id is in the log once",
-    "C1": "names, outlines and documents open their commitments",
+    "C1": "names, outlines and documents open their commitments; areas are the outlines'",
 }
+
+NEED_MORE_THAN_THE_LOG: Final = ("I4", "I13", "I14", "C1")
+"""Checks that also need the database and the certificates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,9 @@ class Finding:
     def __str__(self) -> str:
         return f"{self.check} {self.where}: {self.what}"
 
+    def to_json(self) -> dict[str, str]:
+        return {"check": self.check, "where": self.where, "what": self.what}
+
 
 @dataclass(slots=True)
 class Report:
@@ -47,6 +53,8 @@ class Report:
     made: dict[str, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
+    notes: list[Finding] = field(default_factory=list)
+    """What could not be checked, and is no contradiction: an erased outline, a certificate not written."""
 
     @property
     def passed(self) -> bool:
@@ -57,6 +65,9 @@ class Report:
 
     def find(self, check: str, where: str, what: object) -> None:
         self.findings.append(Finding(check, where, str(what)))
+
+    def note(self, check: str, where: str, what: str) -> None:
+        self.notes.append(Finding(check, where, what))
 
     def expect(self, check: str, condition: bool, where: str, what: object) -> None:
         """Count a check, and keep a finding when it does not hold."""
@@ -75,3 +86,16 @@ class Report:
                 "FAILED" if check in failed else "ok" if made else self.skipped.get(check, "nothing to check")
             )
             yield check, meaning, made, verdict
+
+    def to_json(self) -> dict[str, Any]:
+        """For programs: `checks` is the table, `findings` and `notes` as they are printed."""
+        return {
+            "passed": self.passed,
+            "size": self.size,
+            "checks": [
+                {"check": check, "meaning": meaning, "made": made, "verdict": verdict}
+                for check, meaning, made, verdict in self.lines()
+            ],
+            "findings": [finding.to_json() for finding in self.findings],
+            "notes": [note.to_json() for note in self.notes],
+        }
