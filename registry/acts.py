@@ -169,7 +169,8 @@ class Desk:
         reason_code: str = "",
     ) -> Entry:
         """Log what the system does because of the act, signed by the registry's `system` key."""
-        entry_id = str(uuid.uuid5(CONSEQUENCE_NAMESPACE, f"{self.request_id}/{len(self.entries)}"))
+        # From the salt, so that nobody can take the id before: it must not follow from what others know.
+        entry_id = str(uuid.uuid5(CONSEQUENCE_NAMESPACE, f"{self.salt.hex()}/{len(self.entries)}"))
         payload = self._payload(
             entry_id, SYSTEM, machine, action, subject, facts, commitments, effects, reason_code, "act"
         )
@@ -227,6 +228,7 @@ class Desk:
 
     def _sign(self, machine: Machine, payload: Payload) -> list[Signature]:
         content = payload.to_bytes()
+        Envelope(content)  # refuses what would be too large to log before anybody signs it
         rule = machine.step(payload.before, payload.action, payload.subject)
         if self.mode is Mode.PREPARE:
             if self.actor.role not in rule.roles and self.actor.role not in rule.confirmers:

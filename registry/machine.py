@@ -128,18 +128,42 @@ def check_authority(
     facts = {"machine": machine, "action": action}
     if by.person != initiator or by.role not in rule.roles:
         raise NotAuthorised(needed=" / ".join(sorted(rule.roles)), **facts)
+    own = [signer for signer in signers if signer.person == initiator]
     others = [signer for signer in signers if signer.person != initiator]
-    if not any(signer.person == initiator and by in signer.mandates for signer in signers):
+    if not any(by in signer.mandates for signer in own):
         raise NotAuthorised(needed="the initiator's signature and mandate", **facts)
     if rule.needs is Needs.ONE:
         if len(signers) != 1:
             raise NotAuthorised(needed="exactly one signature", **facts)
         return
     needed = f"{rule.needs.value}: {' / '.join(sorted(rule.confirmers))}"
-    if not others:
+    if len(own) == 1 and not others:  # a second key of the same person is no second person
         raise ConfirmationMissing(needed=needed, **facts)
-    if len(signers) != 2 or not any(_confirms(rule, by, mandate) for mandate in others[0].mandates):
+    pair = len(own) == len(others) == 1
+    if not pair or not any(_confirms(rule, by, mandate) for mandate in others[0].mandates):
         raise NotAuthorised(needed=needed, **facts)
+
+
+def check_carried(machine: str, action: str, rule: Step, signers: Sequence[Signer]) -> None:
+    """Hold the signatures of an entry against a step that it causes beside its own (invariant I9).
+
+    Nobody causes with one signature what they may not do: a signer has a role of the step, and where the step
+    needs two persons or two organisations two of the signers are such. Raises `NotAuthorised`.
+    """
+    for signer in signers:
+        for mandate in signer.mandates:
+            if mandate.role in rule.roles and (
+                rule.needs is Needs.ONE
+                or any(
+                    _confirms(rule, mandate, other)
+                    for second in signers
+                    if second.person != signer.person
+                    for other in second.mandates
+                )
+            ):
+                return
+    needed = f"{rule.needs.value}: {' / '.join(sorted(rule.roles | rule.confirmers))}"
+    raise NotAuthorised(machine=machine, action=action, needed=needed)
 
 
 def _confirms(rule: Step, by: Mandate, mandate: Mandate) -> bool:

@@ -7,12 +7,13 @@ written in the transaction that writes the entry.
 """
 
 import hashlib
+import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict
@@ -20,8 +21,8 @@ from sqlalchemy.orm import Mapped, Session
 
 from ledger.canonical import JsonValue, encode
 from ledger.entry import REQUEST_ID
-from ledger.envelope import PAYLOAD_TYPE, Envelope, Signature
-from ledger.log import LedgerTransaction
+from ledger.envelope import PAYLOAD_TYPE, Envelope, Signature, decode_leaf
+from ledger.log import LedgerTransaction, SqlSource, leaves
 from registry.acts import Awaiting, Desk, Directory, Mode, PayloadMoved, Prepared
 from registry.clock import Clock
 from registry.database import Base, UtcInstant, working
@@ -59,6 +60,18 @@ class RequestIdReused(RegistryRefusal):
     template: ClassVar[str] = "The request id {request_id} was used for another request."
 
 
+class TextRefused(RegistryRefusal):
+    """Control characters, halves of characters, and marks that turn the direction of what follows."""
+
+    code: ClassVar[str] = "text_refused"
+    template: ClassVar[str] = "The text of {field} holds the character {character}, which cannot be kept."
+
+
+UNKEPT: Final = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+
+
 class RequestUnknown(RegistryRefusal):
     code: ClassVar[str] = "request_unknown"
     template: ClassVar[str] = "There is no open request {request_id} for you."
@@ -86,7 +99,7 @@ class Request(Base):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a request: `done` with an answer and its entries, `awaiting` a signature, or `prepared`."""
+    """What came of a request: `done` with answer and entries, `awaiting` a signature, or `prepared`."""
 
     request_id: str
     status: str
@@ -141,12 +154,17 @@ class Office:
         return self.writer.run(work)
 
     def submit(self, person: str, request_id: str, envelope: Envelope) -> Outcome:
-        """Bring a signed envelope over a prepared or awaiting payload; from its initiator or its confirmer."""
+        """Bring a signed envelope over a prepared or awaiting payload; from its initiator, or from its
+        confirmer, whose signature is then in it.
+        """
+        _check_id(request_id)
 
         def work(session: Session, ledger: LedgerTransaction) -> Outcome:
-            request = _open_request(session, request_id)
+            request = _open_request(session, person, request_id)
             if request.status == "done":
                 return _outcome(request, replayed=True)
+            if person != request.person:
+                _check_confirmer(session, person, request, envelope)
             if envelope.payload_type != PAYLOAD_TYPE or envelope.payload != request.payload:
                 raise PayloadMoved()
             return self._attempt(
@@ -162,11 +180,13 @@ class Office:
         return self.send_confirmation(actor, request_id).result()
 
     def send_confirmation(self, actor: Mandate, request_id: str) -> "Future[Outcome]":
+        _check_id(request_id)
+
         def work(session: Session, ledger: LedgerTransaction) -> Outcome:
-            request = _open_request(session, request_id)
+            request = _open_request(session, actor.person, request_id)
             if request.status == "done":
                 return _outcome(request, replayed=True)
-            if request.status != "awaiting" or request.person == actor.person:
+            if request.person == actor.person:
                 raise RequestUnknown(request_id=request_id)
             return self._attempt(
                 session, ledger, request, Mode.SUBMIT,
@@ -181,6 +201,7 @@ class Office:
         self, session: Session, actor: Mandate, act: str, command: Command, request_id: str
     ) -> Request:
         content = command.model_dump(mode="json")
+        _check_texts(act, content)
         asked: JsonValue = {"act": act, "command": content, "person": actor.person, "mandate": actor.id}
         digest = hashlib.sha256(encode(asked)).hexdigest()
         request = session.get(Request, request_id)
@@ -263,16 +284,56 @@ class Office:
 
 
 def _mandate(request: Request) -> Mandate:
-
     kept = request.mandate
     return Mandate(kept["id"], request.person, kept["organisation"], Role(kept["role"]))
 
 
-def _open_request(session: Session, request_id: str) -> Request:
+def _open_request(session: Session, person: str, request_id: str) -> Request:
+    """The request, for those it concerns: its initiator; whoever may confirm it while it waits, which its
+    signatures decide; and once it is done those who signed it. To others it does not exist.
+    """
     request = session.get(Request, request_id)
-    if request is None:
-        raise RequestUnknown(request_id=request_id)
-    return request
+    if request is not None:
+        if request.person == person or request.status == "awaiting":
+            return request
+        if request.status == "done" and person in _signers(session, request):
+            return request
+    raise RequestUnknown(request_id=request_id)
+
+
+def _signers(session: Session, request: Request) -> set[str]:
+    """Who signed the entry that came of the request: the log says it."""
+    source = SqlSource(session)
+    found: set[str] = set()
+    for index in _outcome(request, replayed=True).entries[:1]:
+        for leaf in leaves(session, index, index + 1):
+            keys = (source.actor_key(signature.keyid) for signature in decode_leaf(leaf)[1].signatures)
+            found |= {key.person for key in keys if key is not None}
+    return found
+
+
+def _check_confirmer(session: Session, person: str, request: Request, envelope: Envelope) -> None:
+    """Nobody brings the signatures of others, or asks after a payload that they do not know."""
+    known = {item["keyid"] for item in request.signatures}
+    keys = [SqlSource(session).actor_key(s.keyid) for s in envelope.signatures if s.keyid not in known]
+    own = bool(keys) and all(key is not None and key.person == person for key in keys)
+    if not own or envelope.payload != request.payload:
+        raise RequestUnknown(request_id=request.id)
+
+
+def _check_texts(field: str, value: object) -> None:
+    match value:
+        case str():
+            found = UNKEPT.search(value)
+            if found is not None:
+                raise TextRefused(field=field, character=f"U+{ord(found[0]):04X}")
+        case dict():
+            for name, item in value.items():
+                _check_texts(field, name)
+                _check_texts(f"{field}.{name}", item)
+        case list():
+            for item in value:
+                _check_texts(field, item)
 
 
 def _merged(request: Request, added: Sequence[Signature]) -> tuple[Signature, ...]:

@@ -6,6 +6,9 @@ from registry.machine import Machine, Role, step
 
 ADMIN: Final = (Role.ROOT, Role.REGISTRY_ADMIN)
 
+OWN_ROLES: Final = frozenset({Role.ROOT, Role.SYSTEM})
+"""Roles of the installation itself. No organisation is of such a kind and no mandate gives them."""
+
 LOG: Final = Machine("log", "none", {("none", "open"): step("open", Role.ROOT)})
 
 ORGANISATION: Final = Machine("organisation", "none", {("none", "register"): step("registered", *ADMIN)})

@@ -22,6 +22,7 @@ from registry.accounts.rules import (
     MANDATE,
     MONEY,
     ORGANISATION,
+    OWN_ROLES,
     PERSON,
     cash_account,
 )
@@ -36,6 +37,13 @@ class NotFound(RegistryRefusal):
 
     code: ClassVar[str] = "not_found"
     template: ClassVar[str] = "There is no {kind} {id} for you."
+
+
+class RoleRefused(RegistryRefusal):
+    """The installation's own roles are nobody's."""
+
+    code: ClassVar[str] = "role_refused"
+    template: ClassVar[str] = "The role {role} cannot be given here."
 
 
 class RegisterOrganisation(Command):
@@ -61,6 +69,10 @@ class GrantMandate(Command):
     role: Role
 
 
+class EndMandate(Command):
+    mandate: str
+
+
 class RecordDeposit(Command):
     organisation: str
     amount_fen: int = Field(gt=0, le=2**53 - 1)
@@ -68,6 +80,8 @@ class RecordDeposit(Command):
 
 
 def register_organisation(desk: Desk, command: RegisterOrganisation) -> Answer:
+    if command.kind in OWN_ROLES:
+        raise RoleRefused(role=command.kind.value)
     profile = desk.commitment("profile", Organisation, name=command.name, uscc=command.uscc)
     desk.act(
         ORGANISATION,
@@ -92,6 +106,8 @@ def add_key(desk: Desk, command: AddKey) -> Answer:
     load_person(desk.session, command.person)
     public_key = bytes.fromhex(command.public_key)
     check_public_key(public_key)
+    if command.custody == "server":
+        desk.keyring.get(keyid(public_key))  # `KeyNotHeld`: else the person could not act any more
     key = {
         "public": command.public_key,
         "person": command.person,
@@ -105,6 +121,8 @@ def add_key(desk: Desk, command: AddKey) -> Answer:
 def grant_mandate(desk: Desk, command: GrantMandate) -> Answer:
     load_person(desk.session, command.person)
     load_organisation(desk.session, command.organisation)
+    if command.role in OWN_ROLES:
+        raise RoleRefused(role=command.role.value)
     desk.act(
         MANDATE,
         "grant",
@@ -116,6 +134,14 @@ def grant_mandate(desk: Desk, command: GrantMandate) -> Answer:
         },
     )
     return {"mandate": desk.request_id}
+
+
+def end_mandate(desk: Desk, command: EndMandate) -> Answer:
+    """From this entry on the person no longer acts for the organisation; what they did stays."""
+    if desk.session.get(MandateRow, command.mandate) is None:
+        raise NotFound(kind="mandate", id=command.mandate)
+    desk.act(MANDATE, "end", command.mandate)
+    return {"mandate": command.mandate}
 
 
 def record_deposit(desk: Desk, command: RecordDeposit) -> Answer:
@@ -147,6 +173,7 @@ ACTS = (
     Act("person.register", RegisterPerson, register_person),
     Act("key.add", AddKey, add_key),
     Act("mandate.grant", GrantMandate, grant_mandate),
+    Act("mandate.end", EndMandate, end_mandate),
     Act("deposit.record", RecordDeposit, record_deposit),
 )
 
