@@ -198,12 +198,15 @@ def forest_classes(inputs: RunInputs) -> dict[str, tuple[int, ...]]:
 
 
 def check_raster_dates(inputs: RunInputs) -> None:
-    """The rasters of the start come before those of the end, and a density has the date of its error."""
+    """The densities of the start come before those of the end, and have the dates of their errors.
+
+    One land cover may serve both ends, where its product shows no change.
+    """
     start, end = inputs.raster("agb_start").taken_on, inputs.raster("agb_end").taken_on
     same = (
         start == inputs.raster("agb_start_sd").taken_on
         and end == inputs.raster("agb_end_sd").taken_on
-        and inputs.raster("land_cover_start").taken_on < inputs.raster("land_cover_end").taken_on
+        and inputs.raster("land_cover_start").taken_on <= inputs.raster("land_cover_end").taken_on
     )
     if start >= end or not same:
         raise RasterDatesWrong(start_on=start, end_on=end)
