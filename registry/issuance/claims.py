@@ -29,7 +29,7 @@ def require_ground(
     """
     programme = load_programme(session, project.programme_id)
     dates = DateRange(period.from_on, period.to_on)
-    grounds = _grounds(session, project, parcels)
+    grounds = _grounds(session, project, parcels, dates)
     claims.lock_ground(session, list(grounds.values()))
     verdicts: dict[str, claims.ClaimVerdict] = {}
     for pool in pools_of(period):
@@ -59,7 +59,9 @@ def pools_of(period: MonitoringPeriod) -> list[str]:
     return period.pools.split(",")
 
 
-def _grounds(session: Session, project: Project, parcels: Collection[int]) -> dict[str, Polygonal]:
+def _grounds(
+    session: Session, project: Project, parcels: Collection[int], dates: DateRange
+) -> dict[str, Polygonal]:
     """The outlines of parcels of a project, by parcel id; an erased one is contested."""
     rows = session.execute(
         sa.select(ProjectParcel.number, ProjectParcel.parcel_id, ParcelVersion.wkb)
@@ -76,7 +78,9 @@ def _grounds(session: Session, project: Project, parcels: Collection[int]) -> di
     grounds: dict[str, Polygonal] = {}
     for _, parcel, wkb in rows:
         if wkb is None:
-            raise GroundContested(parcel=parcel, from_on="", to_on="", reason="its outline was erased")
+            raise GroundContested(
+                parcel=parcel, from_on=dates.from_on, to_on=dates.to_on, reason="its outline was erased"
+            )
         grounds[parcel] = from_wkb(wkb)
     return grounds
 

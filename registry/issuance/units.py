@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from ledger import tables
 from ledger.books import Block
+from ledger.canonical import JsonValue
 from ledger.log import block_of
 from ledger.units import UnitRange
 from registry.documents.serials import FORMAT_VERSION, Serial, UnitKind
@@ -35,7 +36,7 @@ class Selection(Command):
     parcel: int | None = Field(None, ge=1)
     vintage: int | None = Field(None, ge=1990, le=2199)
 
-    def facts(self) -> dict[str, int | str]:
+    def facts(self) -> dict[str, JsonValue]:
         """The choice as it stands in the signed entry."""
         return {name: value for name, value in self.model_dump().items() if value is not None}
 

@@ -20,7 +20,7 @@ from ledger.books import Block, Move, Pend, Post, Posting, Void
 from ledger.canonical import JsonValue
 from registry.accounts.models import Organisation
 from registry.accounts.service import NotFound
-from registry.acts import Desk
+from registry.acts import Desk, Opened
 from registry.documents.fonts import require_glyphs
 from registry.documents.mapping import Ring
 from registry.documents.statement import (
@@ -146,7 +146,7 @@ def confirm(desk: Desk, command: OneRetirement) -> Answer:
             name: stated[name]
             for name in ("serials", "units", "project", "vintages", "claim_from", "claim_to")
         },
-        commitments={name: desk.commit_record(name, record) for name, record in _records(records, CONFIRMED)},
+        commitments={name: kept for name, kept in _commitments(records).items() if name in CONFIRMED},
     )
     _retire(desk, retirement, project, blocks, records)
     return {"retirement": retirement.id, "certificate": number, "serials": stated["serials"]}
@@ -180,27 +180,24 @@ def _retire(
     postings = (Posting(holder, asset, -retirement.units), Posting(final, asset, retirement.units))
     ranges: list[JsonValue] = [[batch, units.start, units.end] for batch, units in joined_ranges(blocks)]
     kept = desk.commitment("certificate", Certificate, records=records.encode().decode("utf-8"))
-    commitments = {name: desk.commit_record(name, record) for name, record in _records(records, OPENED)}
     desk.consequence(
         RETIREMENT,
         "retire",
         retirement.id,
         facts={**records.facts(), "project_id": project.id, "ranges": ranges},
-        commitments={**commitments, "certificate": kept},
+        commitments={**_commitments(records), "certificate": kept},
         effects=[Post(retirement.pending, postings, tuple(Move(block.block, final) for block in blocks))],
     )
     kept.reveal(desk.session.get_one(Certificate, records.statement.certificate))
 
 
 def _keys(desk: Desk) -> dict[str, bytes]:
-    """The commitment keys of the statement's records: those that `desk.commit_record` uses for these
-    names.
-    """
+    """A commitment key for each record of the statement, the same whenever this request is carried out."""
     return {name: desk.commit_record(name, {}).key for name in OPENED}
 
 
-def _records(records: RetirementRecords, names: tuple[str, ...]) -> list[tuple[str, JsonValue]]:
-    return [(name, record) for name, record in records.statement.records().items() if name in names]
+def _commitments(records: RetirementRecords) -> dict[str, Opened]:
+    return {name: Opened(digest, records.keys[name], {}) for name, digest in records.commitments().items()}
 
 
 def _require_ground(desk: Desk, project: Project, blocks: list[Block]) -> None:

@@ -8,11 +8,10 @@ The land is squares of about 300 m near 118.9 E 28.95 N; the quantities are what
 import itertools
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -22,17 +21,26 @@ from shapely import box
 from geo.crs import area_m2
 from geo.polygon import canonical, to_wkb
 from ledger import tables
+from ledger.canonical import JsonValue, encode
 from registry.accounts.service import RecordDeposit
 from registry.clock import SimulatedClock
+from registry.estimates.inputs import RASTERS, RunInputs
+from registry.estimates.methods import DEFAULT_METHOD
+from registry.estimates.models import PlotFile, PreparedRun, Raster
+from registry.estimates.rules import TIER_VERIFIED
+from registry.estimates.run import RECORD_VERSION
+from registry.estimates.service import EstimatePeriod, RunRasters, load_case
 from registry.installation import Installation
 from registry.issuance.service import ApproveIssuance, ProposeIssuance
 from registry.machine import Mandate, Role
+from registry.market.sales import Buy, OpenListing
 from registry.office import Command, Outcome
 from registry.parcels.models import ParcelDraft
 from registry.parcels.service import AcceptParcel, FindEligible, SubmitParcel
 from registry.programmes.service import programme_file
 from registry.projects.service import NamePeriod, NameProject, OpenPeriod, SubmitProject
 from registry.settings import Home
+from registry.verification.service import AcceptPeriod, VerifyPeriod
 from tests.postgres import Cluster
 from tests.registry.people import People
 
@@ -40,7 +48,6 @@ START = datetime(2025, 3, 3, 1, 0, tzinfo=UTC)
 TEMPLATE = "migrated"
 DIGEST = "ab" * 32
 SIDE_DEGREES = 0.003
-METHOD = "forest.test@1"
 ROLES = {
     "operator": Role.OPERATOR,
     "registry": Role.REGISTRY_ADMIN,
@@ -128,7 +135,7 @@ class Story:
             parcels=self.parcels,
             crediting_from="2023-01-01",
             crediting_to="2043-01-01",
-            method=METHOD,
+            method=DEFAULT_METHOD,
         )
         self.project_id = str(self.do("operator", "project.submit", submit).answer["project"])
         named = NameProject(project=self.project_id)
@@ -198,6 +205,34 @@ class Story:
         self.estimate(kg)
         return self.period
 
+    def estimate(self, kg: dict[int, int]) -> None:
+        """Record a run of the open period. Its figures are the story's, so no raster is read: the run
+        waits prepared.
+        """
+        digests = {name: f"{n:02x}" * 32 for n, name in enumerate(RASTERS, start=1)}
+        command = EstimatePeriod(period=self.period, rasters=RunRasters(**digests), plots=DIGEST)
+        with self.installation.database.write() as session:
+            for name, kind in RASTERS.items():
+                session.merge(_raster(digests[name], kind))
+            session.merge(PlotFile(sha256=DIGEST, measurement="volume", plots=30, file_name="plots.csv"))
+            session.flush()
+            inputs = load_case(session, command).inputs
+            session.add(PreparedRun(inputs_sha256=inputs.digest(), record=_record(inputs, kg)))
+        self.do("operator", "period.estimate", command)
+
+    def verify(self, verified_kg: int | None = None) -> None:
+        """The verifier signs the estimate, or its own quantity."""
+        named = NamePeriod(period=self.period)
+        self.do("operator", "period.submit", named)
+        self.do("verifier", "period.accept", AcceptPeriod(period=self.period))
+        signed = VerifyPeriod(
+            period=self.period,
+            verified_kg=verified_kg,
+            reason_code="own_finding",
+            findings="Plots measured again.",
+        )
+        self.do("verifier", "period.verify", signed)
+
     def verified(self, kg: dict[int, int], **dates: date) -> str:
         """A period whose verifier signed so many kilograms for each parcel number."""
         self.estimated(kg, **dates)
@@ -229,7 +264,7 @@ class Story:
         return self._account(account)["credits_posted"] - self._account(account)["debits_posted"]
 
     def available(self, account: str) -> int:
-        return self.balance(account) - int(self._account(account)["debits_pending"])
+        return self.balance(account) - self._account(account)["debits_pending"]
 
     def cash(self, actor: str) -> int:
         return self.available(f"cash:{self[actor].organisation}")
@@ -238,64 +273,151 @@ class Story:
         """Units that an organisation holds free."""
         return self.available(f"units:{self[actor].organisation}:{self.programme}")
 
-    def _account(self, account: str) -> Any:
+    def _account(self, account: str) -> dict[str, int]:
+        columns = tables.account.c
+        counters = (columns.credits_posted, columns.debits_posted, columns.debits_pending)
         with self.installation.database.read() as session:
-            wanted = sa.select(tables.account).where(tables.account.c.account == account)
-            row = session.execute(wanted).mappings().one_or_none()
-        return row or {"credits_posted": 0, "debits_posted": 0, "debits_pending": 0}
+            row = session.execute(sa.select(*counters).where(columns.account == account)).one_or_none()
+        return dict.fromkeys((c.name for c in counters), 0) if row is None else dict(row._mapping)
+
+
+def _raster(sha256: str, kind: str) -> Raster:
+    return Raster(
+        sha256=sha256,
+        kind=kind,
+        unit="t/ha",
+        product="story",
+        taken_on="2023-01-01",
+        file_name=f"{sha256}.tif",
+        size_bytes=1,
+        grid={},
+    )
+
+
+def _record(inputs: RunInputs, kg: dict[int, int]) -> str:
+    results: dict[str, JsonValue] = {
+        "tier": TIER_VERIFIED,
+        "estimate_kg": sum(kg.values()),
+        "loss_kg": 0,
+        "uncertainty_ppm": 100_000,
+        "rate_kg_ha_year": 5_000,
+        "second_verifier": False,
+        "parcels": [{"number": number, "estimate_kg": part} for number, part in kg.items()],
+    }
+    document: JsonValue = {
+        "version": RECORD_VERSION,
+        "inputs": inputs.to_json(),
+        "results": results,
+        "rows_to_attest": [],
+    }
+    return encode(document).decode()
 
 
 # ---- the fixture -------------------------------------------------------------------------------------------
 
-_prepared: dict[str, tuple[Path, Story]] = {}
+KG = {1: 40_205, 2: 30_118, 3: 17_089}
+"""The story's quantities: 87 units, 9 of them to the buffer, 412 kg of residue."""
+
+
+def _activate(story: Story) -> None:
+    for name in (*EVERYBODY, "registry 2", "operator 2", "firm 2"):
+        story[name]
+    story.project()
+
+
+def _issue(story: Story) -> None:
+    story.issued(KG)
+
+
+def _sell(story: Story) -> None:
+    """The firm buys units 39 to 78: homes are parcels 2 and 3."""
+    opened = OpenListing(project=story.project_id, units=40, price_fen=6000)
+    listing = str(story.do("operator", "listing.open", opened).answer["listing"])
+    story.pay_in("firm", 40 * 6000)
+    story.do("firm", "trade.buy", Buy(listing=listing, units=40))
+
+
+CHAPTERS: Mapping[str, Callable[[Story], None]] = {"active": _activate, "issued": _issue, "sold": _sell}
+"""Each begins where the one before it ended. A chapter is told once for each database, tests read copies."""
+
+_told: dict[tuple[str, str], tuple[Path, Story]] = {}
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def story(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Story]:
-    """An active project of three villages and everybody who deals with it: a copy of its own for each
-    test.
-    """
-    dialect = request.param
-    if dialect not in _prepared:
-        _prepared[dialect] = _prepare(request, dialect)
-    path, told = _prepared[dialect]
-    shutil.copytree(path, tmp_path / "home")
-    url = None if dialect == "sqlite" else _copy_database(request, "story")
-    installation = Installation.open(Home.at(tmp_path / "home", url))
-    yield replace(
-        told,
-        people=People(installation),
-        actors=dict(told.actors),
-        parcels=list(told.parcels),
-    )
+def dialect(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def story(request: pytest.FixtureRequest, tmp_path: Path, dialect: str) -> Iterator[Story]:
+    """An active project of three villages and everybody who deals with it."""
+    yield from _read(request, tmp_path, dialect, "active")
+
+
+@pytest.fixture
+def issued(request: pytest.FixtureRequest, tmp_path: Path, dialect: str) -> Iterator[Story]:
+    """The same with 87 units issued."""
+    yield from _read(request, tmp_path, dialect, "issued")
+
+
+@pytest.fixture
+def sold(request: pytest.FixtureRequest, tmp_path: Path, dialect: str) -> Iterator[Story]:
+    """The same with 40 of them sold to the firm."""
+    yield from _read(request, tmp_path, dialect, "sold")
+
+
+def _read(request: pytest.FixtureRequest, folder: Path, dialect: str, chapter: str) -> Iterator[Story]:
+    """A copy of a chapter, open for one test."""
+    path, told = _tell(request, dialect, chapter)
+    name = f"story{next(_numbers)}"
+    copy = _copy(request, path, folder / "home", dialect, f"story_{chapter}", name)
+    installation = Installation.open(copy)
+    yield _continued(told, installation)
     installation.close()
-    if url is not None:
-        _drop_database(request, url)
+    if dialect == "postgresql":
+        _drop_database(request, name)
 
 
-def _prepare(request: pytest.FixtureRequest, dialect: str) -> tuple[Path, Story]:
+def _tell(request: pytest.FixtureRequest, dialect: str, chapter: str) -> tuple[Path, Story]:
+    if (dialect, chapter) in _told:
+        return _told[dialect, chapter]
     factory: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
-    path = factory.mktemp(f"story-{dialect}") / "home"
-    url = None if dialect == "sqlite" else _copy_database(request, TEMPLATE, "story")
-    installation = Installation.create(Home.at(path, url), "tanhui.test/log", simulated_at=START)
-    told = Story(People(installation))
-    for name in (*EVERYBODY, "registry 2", "operator 2", "firm 2"):
-        told[name]
-    told.project()
-    installation.close()
+    path = factory.mktemp(f"story-{dialect}-{chapter}") / "home"
+    names = list(CHAPTERS)
+    if chapter == names[0]:
+        url = _copy_database(request, TEMPLATE, f"story_{chapter}") if dialect == "postgresql" else None
+        told = Story(People(Installation.create(Home.at(path, url), "tanhui.test/log", simulated_at=START)))
+    else:
+        before = names[names.index(chapter) - 1]
+        earlier, so_far = _tell(request, dialect, before)
+        home = _copy(request, earlier, path, dialect, f"story_{before}", f"story_{chapter}")
+        told = _continued(so_far, Installation.open(home))
+    CHAPTERS[chapter](told)
+    told.installation.close()
+    _told[dialect, chapter] = path, told
     return path, told
 
 
-def _copy_database(request: pytest.FixtureRequest, template: str, name: str | None = None) -> str:
+def _continued(told: Story, installation: Installation) -> Story:
+    return replace(told, people=People(installation), actors=dict(told.actors), parcels=list(told.parcels))
+
+
+def _copy(
+    request: pytest.FixtureRequest, path: Path, to: Path, dialect: str, database: str, name: str
+) -> Home:
+    shutil.copytree(path, to)
+    return Home.at(to, _copy_database(request, database, name) if dialect == "postgresql" else None)
+
+
+def _copy_database(request: pytest.FixtureRequest, template: str, name: str) -> str:
     cluster: Cluster = request.getfixturevalue("postgres_template")
-    name = name or f"story{next(_numbers)}"
     with psycopg.connect(cluster.conninfo(), autocommit=True) as connection:
         connection.execute(f"create database {name} template {template}")
     return cluster.url(name)
 
 
-def _drop_database(request: pytest.FixtureRequest, url: str) -> None:
+def _drop_database(request: pytest.FixtureRequest, name: str) -> None:
     cluster: Cluster = request.getfixturevalue("postgres_template")
     with psycopg.connect(cluster.conninfo(), autocommit=True) as connection:
-        connection.execute(f"drop database {sa.make_url(url).database} with (force)")
+        connection.execute(f"drop database {name} with (force)")

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.canonical import encode
 from ledger.units import UnitRange
 from registry.apportion import NothingToShareBy, largest_remainder, rounded_half_up
 from registry.issuance.plan import BatchPlan, IssuancePlan, days_by_year, plan_issuance
@@ -140,3 +141,10 @@ def test_nothing_is_shared_by_no_weight() -> None:
 
 def test_halves_round_up() -> None:
     assert [rounded_half_up(n, 2) for n in (1, 2, 3)] == [1, 1, 2]
+
+
+def test_the_largest_plan_fits_into_an_entry() -> None:
+    """500 parcels (the most a project has) over five calendar years, in a payload of at most 32 KiB."""
+    issued = plan({n: 40_000 + 317 * n for n in range(1, 501)}, (date(2021, 7, 1), date(2026, 7, 1)))
+    assert len(issued.batches) == 6
+    assert len(encode(issued.facts())) < 28 * 1024

@@ -1,5 +1,7 @@
 """Which units are chosen: the tail by default, or a range, a parcel, first in first out."""
 
+from typing import Literal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,7 +85,7 @@ def test_a_selection_that_contradicts_itself_is_refused(selection: Selection) ->
     st.sampled_from(["tail", "fifo"]),
 )
 def test_exactly_what_was_asked_is_chosen_and_every_block_is_partitioned(
-    sizes: list[int], asked: int, by: str
+    sizes: list[int], asked: int, by: Literal["tail", "fifo"]
 ) -> None:
     last, blocks = 0, []
     for n, size in enumerate(sizes):

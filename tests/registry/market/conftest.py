@@ -1,5 +1,5 @@
-"""These stories begin with an active project."""
+"""Chapters of the shared story."""
 
-from tests.registry.story import story
+from tests.registry.story import dialect, issued, sold, story
 
-__all__ = ["story"]
+__all__ = ["dialect", "issued", "sold", "story"]

@@ -19,9 +19,8 @@ from registry.market.rules import (
     WindowClosed,
     WindowOpen,
 )
-from tests.registry.story import Story
+from tests.registry.story import KG, Story
 
-KG = {1: 40_205, 2: 30_118, 3: 17_089}  # 87 units, buffer 9, so 39 may be promised
 WINDOW = date(2026, 1, 31)
 
 

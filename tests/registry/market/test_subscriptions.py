@@ -13,7 +13,6 @@ from registry.market.rules import OfferClosed, OwnUnits
 from registry.market.subscriptions import OneOffer, OneSubscription, OpenOffer, PlaceSubscription
 from tests.registry.story import Story
 
-KG = {1: 40_205, 2: 30_118, 3: 17_089}
 PRICE = 6000
 
 
@@ -46,83 +45,76 @@ def finish(story: Story, offer: str) -> None:
         story.do("operator", act, OneOffer(offer=offer))
 
 
-def test_an_oversubscribed_offer_is_shared_and_the_rest_refunded(story: Story) -> None:
-    story.issued(KG)
-    offer = opened(story)
-    assert story.units("operator") == 78 - 30
-    mine, theirs = placed(story, offer, "firm", 40), placed(story, offer, "rival", 20)
-    assert (story.cash("firm"), story.cash("rival")) == (0, 0)
-    finish(story, offer)
+def test_an_oversubscribed_offer_is_shared_and_the_rest_refunded(issued: Story) -> None:
+    offer = opened(issued)
+    assert issued.units("operator") == 78 - 30
+    mine, theirs = placed(issued, offer, "firm", 40), placed(issued, offer, "rival", 20)
+    assert (issued.cash("firm"), issued.cash("rival")) == (0, 0)
+    finish(issued, offer)
 
-    assert (story.units("firm"), story.units("rival"), story.units("operator")) == (20, 10, 48)
-    assert (story.cash("firm"), story.cash("rival")) == (20 * PRICE, 10 * PRICE)  # refunded
-    assert [load(story, s).status for s in (mine, theirs)] == ["fulfilled", "fulfilled"]
-    villages = sum(story.cash(village) for village in story.villages)
+    assert (issued.units("firm"), issued.units("rival"), issued.units("operator")) == (20, 10, 48)
+    assert (issued.cash("firm"), issued.cash("rival")) == (20 * PRICE, 10 * PRICE)  # refunded
+    assert [load(issued, s).status for s in (mine, theirs)] == ["fulfilled", "fulfilled"]
+    villages = sum(issued.cash(village) for village in issued.villages)
     reserves = sum(
-        story.balance(f"reserve:{r}:{story['operator'].organisation}") for r in ("tax", "insurance")
+        issued.balance(f"reserve:{r}:{issued['operator'].organisation}") for r in ("tax", "insurance")
     )
     assert villages + reserves == 30 * PRICE
-    assert story.cash("operator") == 0
+    assert issued.cash("operator") == 0
 
 
-def test_an_offer_that_is_not_sold_out_frees_the_rest(story: Story) -> None:
-    story.issued(KG)
-    offer = opened(story)
-    placed(story, offer, "firm", 7)
-    finish(story, offer)
-    assert (story.units("firm"), story.units("operator")) == (7, 71)
+def test_an_offer_that_is_not_sold_out_frees_the_rest(issued: Story) -> None:
+    offer = opened(issued)
+    placed(issued, offer, "firm", 7)
+    finish(issued, offer)
+    assert (issued.units("firm"), issued.units("operator")) == (7, 71)
 
 
-def test_who_gets_nothing_gets_the_money_back(story: Story) -> None:
-    story.issued(KG)
-    offer = opened(story, 1)
-    first, second = placed(story, offer, "firm", 5), placed(story, offer, "rival", 5)
-    finish(story, offer)
-    assert (load(story, first).allocated_units, load(story, second).status) == (1, "refunded")
-    assert (story.cash("firm"), story.cash("rival")) == (4 * PRICE, 5 * PRICE)
+def test_who_gets_nothing_gets_the_money_back(issued: Story) -> None:
+    offer = opened(issued, 1)
+    first, second = placed(issued, offer, "firm", 5), placed(issued, offer, "rival", 5)
+    finish(issued, offer)
+    assert (load(issued, first).allocated_units, load(issued, second).status) == (1, "refunded")
+    assert (issued.cash("firm"), issued.cash("rival")) == (4 * PRICE, 5 * PRICE)
 
 
-def test_an_offer_of_two_parcels_blocks_and_of_a_named_range(story: Story) -> None:
-    story.issued(KG)
-    offer = opened(story, 10, Selection(by="range", start=31, end=40))
-    placed(story, offer, "firm", 10)
-    finish(story, offer)
-    assert (story.units("firm"), story.units("operator")) == (10, 68)
+def test_an_offer_of_two_parcels_blocks_and_of_a_named_range(issued: Story) -> None:
+    offer = opened(issued, 10, Selection(by="range", start=31, end=40))
+    placed(issued, offer, "firm", 10)
+    finish(issued, offer)
+    assert (issued.units("firm"), issued.units("operator")) == (10, 68)
 
 
-def test_a_subscription_is_cancelled_before_closing_only(story: Story) -> None:
-    story.issued(KG)
-    offer = opened(story)
-    mine, theirs = placed(story, offer, "firm", 5), placed(story, offer, "rival", 5)
-    story.do("firm", "subscription.cancel", OneSubscription(subscription=mine))
-    assert story.cash("firm") == 5 * PRICE
-    story.do("operator", "offer.close", OneOffer(offer=offer))
+def test_a_subscription_is_cancelled_before_closing_only(issued: Story) -> None:
+    offer = opened(issued)
+    mine, theirs = placed(issued, offer, "firm", 5), placed(issued, offer, "rival", 5)
+    issued.do("firm", "subscription.cancel", OneSubscription(subscription=mine))
+    assert issued.cash("firm") == 5 * PRICE
+    issued.do("operator", "offer.close", OneOffer(offer=offer))
     with pytest.raises(OfferClosed):
-        story.do("rival", "subscription.cancel", OneSubscription(subscription=theirs))
+        issued.do("rival", "subscription.cancel", OneSubscription(subscription=theirs))
     with pytest.raises(OfferClosed):
-        placed(story, offer, "third", 1)
+        placed(issued, offer, "third", 1)
 
 
-def test_a_withdrawn_offer_frees_units_and_money(story: Story) -> None:
-    story.issued(KG)
-    offer = opened(story)
-    mine = placed(story, offer, "firm", 5)
-    story.do("operator", "offer.withdraw", OneOffer(offer=offer))
-    assert (story.units("operator"), story.cash("firm")) == (78, 5 * PRICE)
-    assert load(story, mine).status == "refunded"
+def test_a_withdrawn_offer_frees_units_and_money(issued: Story) -> None:
+    offer = opened(issued)
+    mine = placed(issued, offer, "firm", 5)
+    issued.do("operator", "offer.withdraw", OneOffer(offer=offer))
+    assert (issued.units("operator"), issued.cash("firm")) == (78, 5 * PRICE)
+    assert load(issued, mine).status == "refunded"
     with pytest.raises(TransitionRefused):
-        story.do("operator", "offer.allocate", OneOffer(offer=offer))
+        issued.do("operator", "offer.allocate", OneOffer(offer=offer))
 
 
-def test_what_is_not_there_is_neither_offered_nor_paid(story: Story) -> None:
-    story.issued(KG)
+def test_what_is_not_there_is_neither_offered_nor_paid(issued: Story) -> None:
     with pytest.raises(InsufficientUnits):
-        opened(story, 79)  # 87 were issued, 9 of them to the buffer
-    offer = opened(story)
+        opened(issued, 79)  # 87 were issued, 9 of them to the buffer
+    offer = opened(issued)
     with pytest.raises(InsufficientBalance):
-        story.do("firm", "subscription.place", PlaceSubscription(offer=offer, units=1))
+        issued.do("firm", "subscription.place", PlaceSubscription(offer=offer, units=1))
     with pytest.raises(OwnUnits):
-        story.do("operator", "subscription.place", PlaceSubscription(offer=offer, units=1))
-    story.advance(days=400)
+        issued.do("operator", "subscription.place", PlaceSubscription(offer=offer, units=1))
+    issued.advance(days=400)
     with pytest.raises(OfferClosed):
-        placed(story, offer, "firm", 1)
+        placed(issued, offer, "firm", 1)

@@ -17,7 +17,6 @@ from registry.documents.serials import Serial
 from registry.issuance.rules import GroundContested, InsufficientUnits
 from registry.issuance.units import Selection
 from registry.machine import NotAuthorised, TransitionRefused
-from registry.market.sales import Buy, OpenListing
 from registry.projections import opens_commitment
 from registry.projects.models import LandClaim
 from registry.retirement.certificates import make_certificate, write_certificate
@@ -26,20 +25,6 @@ from registry.retirement.rules import ClaimPeriodInvalid, NotRetired
 from registry.retirement.service import OneRetirement, RequestRetirement
 from tests.registry.people import request_id
 from tests.registry.story import Story
-
-KG = {1: 40_205, 2: 30_118, 3: 17_089}
-PRICE = 6000
-
-
-@pytest.fixture
-def holding(story: Story) -> Story:
-    """The firm holds units 39 to 78 of the project: parcels 2 and 3."""
-    story.issued(KG)
-    opened = OpenListing(project=story.project_id, units=40, price_fen=PRICE)
-    listing = str(story.do("operator", "listing.open", opened).answer["listing"])
-    story.pay_in("firm", 40 * PRICE)
-    story.do("firm", "trade.buy", Buy(listing=listing, units=40))
-    return story
 
 
 def wish(story: Story, units: int = 10, **changed: Any) -> RequestRetirement:
@@ -80,26 +65,26 @@ def write(story: Story, retirement: str) -> dict[str, bytes]:
     return {"".join(path.suffixes): path.read_bytes() for path in paths}
 
 
-def test_units_retire_for_a_beneficiary_and_never_come_back(holding: Story) -> None:
-    retirement = requested(holding)
-    assert holding.units("firm") == 30
-    answer = confirmed(holding, retirement)
+def test_units_retire_for_a_beneficiary_and_never_come_back(sold: Story) -> None:
+    retirement = requested(sold)
+    assert sold.units("firm") == 30
+    answer = confirmed(sold, retirement)
 
-    assert holding.balance(f"retired:{holding.programme}") == 10
-    assert (holding.units("firm"), status(holding, retirement)) == (30, "retired")
+    assert sold.balance(f"retired:{sold.programme}") == 10
+    assert (sold.units("firm"), status(sold, retirement)) == (30, "retired")
     (serial,) = answer["serials"]
     assert str(Serial.parse(serial).units) == "69-78"  # the tail
     assert len(answer["entries"]) == 2  # what two persons signed, and what the registry did
     with pytest.raises(TransitionRefused):
-        holding.do("firm", "retirement.withdraw", OneRetirement(retirement=retirement))
+        sold.do("firm", "retirement.withdraw", OneRetirement(retirement=retirement))
     with pytest.raises(TransitionRefused):
-        confirmed(holding, retirement)
+        confirmed(sold, retirement)
 
 
-def test_the_certificate_is_proven_by_the_key_of_the_log_alone(holding: Story) -> None:
-    retirement = requested(holding, 20)
-    number = confirmed(holding, retirement)["certificate"]
-    files = write(holding, retirement)
+def test_the_certificate_is_proven_by_the_key_of_the_log_alone(sold: Story) -> None:
+    retirement = requested(sold, 20)
+    number = confirmed(sold, retirement)["certificate"]
+    files = write(sold, retirement)
 
     assert number == "QZP1-RC-000001"
     assert set(files) == {".pdf", ".tlog-proof", ".entry", ".statement.json"}
@@ -107,7 +92,7 @@ def test_the_certificate_is_proven_by_the_key_of_the_log_alone(holding: Story) -
         files[".tlog-proof"],
         files[".entry"],
         files[".statement.json"],
-        holding.installation.vkey,
+        sold.installation.vkey,
         files[".pdf"],
     )
     stated = verified.statement
@@ -119,27 +104,27 @@ def test_the_certificate_is_proven_by_the_key_of_the_log_alone(holding: Story) -
     assert len(stated.statement_entries) == len(stated.issuance_entries) == 1
 
 
-def test_a_certificate_is_made_again_with_the_same_bytes_when_the_log_has_grown(holding: Story) -> None:
-    retirement = requested(holding)
-    confirmed(holding, retirement)
-    before = write(holding, retirement)
+def test_a_certificate_is_made_again_with_the_same_bytes_when_the_log_has_grown(sold: Story) -> None:
+    retirement = requested(sold)
+    confirmed(sold, retirement)
+    before = write(sold, retirement)
     for _ in range(3):
-        holding.pay_in("firm", 1)
-    assert write(holding, retirement) == before
+        sold.pay_in("firm", 1)
+    assert write(sold, retirement) == before
 
 
-def test_two_retirements_have_two_numbers(holding: Story) -> None:
-    numbers = [confirmed(holding, requested(holding, 5))["certificate"] for _ in range(2)]
+def test_two_retirements_have_two_numbers(sold: Story) -> None:
+    numbers = [confirmed(sold, requested(sold, 5))["certificate"] for _ in range(2)]
     assert numbers == ["QZP1-RC-000001", "QZP1-RC-000002"]
 
 
-def test_names_are_off_the_log_and_open_their_commitments(holding: Story) -> None:
-    retirement = requested(holding)
-    number = confirmed(holding, retirement)["certificate"]
-    tiles = holding.installation.tiles
+def test_names_are_off_the_log_and_open_their_commitments(sold: Story) -> None:
+    retirement = requested(sold)
+    number = confirmed(sold, retirement)["certificate"]
+    tiles = sold.installation.tiles
     everything = b"".join(tiles.read_entries(0, tiles.published_size()))
     assert "纺织".encode() not in everything
-    with holding.installation.database.read() as session:
+    with sold.installation.database.read() as session:
         for row in (session.get_one(Retirement, retirement), session.get_one(Certificate, number)):
             assert opens_commitment(row)
         certificate = session.get_one(Certificate, number)
@@ -159,81 +144,81 @@ def test_names_are_off_the_log_and_open_their_commitments(holding: Story) -> Non
     ],
 )
 def test_the_holder_chooses_which_units_retire(
-    holding: Story, selection: Selection, units: int, numbers: list[str]
+    sold: Story, selection: Selection, units: int, numbers: list[str]
 ) -> None:
-    confirmed(holding, requested(holding, units, selection=selection))
-    with holding.installation.database.read() as session:
+    confirmed(sold, requested(sold, units, selection=selection))
+    with sold.installation.database.read() as session:
         rows = session.scalars(sa.select(RetiredRange).order_by(RetiredRange.start_number)).all()
         assert [f"{row.start_number}-{row.end_number}" for row in rows] == numbers
 
 
-def test_more_than_is_held_free_is_refused_and_nothing_is_written(holding: Story) -> None:
-    requested(holding, 30)
-    with holding.installation.database.read() as session:
+def test_more_than_is_held_free_is_refused_and_nothing_is_written(sold: Story) -> None:
+    requested(sold, 30)
+    with sold.installation.database.read() as session:
         size = session.execute(sa.select(tables.head.c.size)).scalar_one()
-    for asked in (wish(holding, 11), wish(holding, 1, selection=Selection(vintage=2024))):
+    for asked in (wish(sold, 11), wish(sold, 1, selection=Selection(vintage=2024))):
         with pytest.raises(InsufficientUnits) as refused:
-            holding.do("firm", "retirement.request", asked)
+            sold.do("firm", "retirement.request", asked)
         assert refused.value.code == "insufficient_units"
     with pytest.raises(InsufficientUnits):
-        holding.do("rival", "retirement.request", wish(holding, 1))
-    with holding.installation.database.read() as session:
+        sold.do("rival", "retirement.request", wish(sold, 1))
+    with sold.installation.database.read() as session:
         assert session.execute(sa.select(tables.head.c.size)).scalar_one() == size
 
 
-def test_parallel_requests_never_lock_more_than_is_held(holding: Story) -> None:
-    office = holding.installation.office
+def test_parallel_requests_never_lock_more_than_is_held(sold: Story) -> None:
+    office = sold.installation.office
     futures = [
-        office.send(holding["firm"], "retirement.request", wish(holding, 15), request_id()) for _ in range(6)
+        office.send(sold["firm"], "retirement.request", wish(sold, 15), request_id()) for _ in range(6)
     ]
     wait(futures)
     refused = [future.exception() for future in futures if future.exception() is not None]
     assert len(refused) == 4
     assert all(isinstance(one, InsufficientUnits) for one in refused)
-    assert holding.units("firm") == 10
+    assert sold.units("firm") == 10
 
 
-def test_a_withdrawn_request_frees_its_units(holding: Story) -> None:
-    retirement = requested(holding)
-    holding.do("firm", "retirement.withdraw", OneRetirement(retirement=retirement))
-    assert (holding.units("firm"), status(holding, retirement)) == (40, "withdrawn")
-    with pytest.raises(NotRetired), holding.installation.database.read() as session:
-        make_certificate(session, retirement, holding.installation.tiles, holding.installation.vkey)
+def test_a_withdrawn_request_frees_its_units(sold: Story) -> None:
+    retirement = requested(sold)
+    sold.do("firm", "retirement.withdraw", OneRetirement(retirement=retirement))
+    assert (sold.units("firm"), status(sold, retirement)) == (40, "withdrawn")
+    with pytest.raises(NotRetired), sold.installation.database.read() as session:
+        make_certificate(session, retirement, sold.installation.tiles, sold.installation.vkey)
 
 
-def test_two_persons_of_the_holder_confirm(holding: Story) -> None:
-    retirement, request = requested(holding), request_id()
+def test_two_persons_of_the_holder_confirm(sold: Story) -> None:
+    retirement, request = requested(sold), request_id()
     command = OneRetirement(retirement=retirement)
-    office = holding.installation.office
-    assert office.execute(holding["firm"], "retirement.confirm", command, request).status == "awaiting"
+    office = sold.installation.office
+    assert office.execute(sold["firm"], "retirement.confirm", command, request).status == "awaiting"
     with pytest.raises(NotAuthorised):
-        office.confirm(holding["rival"], request)
+        office.confirm(sold["rival"], request)
     with pytest.raises(NotFound):
-        holding.do("rival", "retirement.confirm", command)
-    assert status(holding, retirement) == "requested"
+        sold.do("rival", "retirement.confirm", command)
+    assert status(sold, retirement) == "requested"
 
 
-def test_what_a_certificate_could_not_say_is_refused_at_the_request(holding: Story) -> None:
+def test_what_a_certificate_could_not_say_is_refused_at_the_request(sold: Story) -> None:
     with pytest.raises(ClaimPeriodInvalid):
-        holding.do("firm", "retirement.request", wish(holding, claim_to=date(2024, 1, 1)))
+        sold.do("firm", "retirement.request", wish(sold, claim_to=date(2024, 1, 1)))
     with pytest.raises(GlyphMissing):
-        holding.do("firm", "retirement.request", wish(holding, beneficiary="\U00012000"))
-    assert holding.units("firm") == 40
+        sold.do("firm", "retirement.request", wish(sold, beneficiary="\U00012000"))
+    assert sold.units("firm") == 40
 
 
-def test_units_of_ground_without_a_claim_do_not_retire(holding: Story) -> None:
-    retirement = requested(holding)
-    with holding.installation.database.write() as session:
+def test_units_of_ground_without_a_claim_do_not_retire(sold: Story) -> None:
+    retirement = requested(sold)
+    with sold.installation.database.write() as session:
         session.execute(sa.update(LandClaim).values(to_on="2023-06-30"))
     with pytest.raises(GroundContested):
-        confirmed(holding, retirement)
-    assert holding.balance(f"retired:{holding.programme}") == 0
+        confirmed(sold, retirement)
+    assert sold.balance(f"retired:{sold.programme}") == 0
 
 
-def test_the_log_with_a_retirement_replays_from_its_tiles(holding: Story, tmp_path: Path) -> None:
-    confirmed(holding, requested(holding))
-    tiles = holding.installation.tiles
+def test_the_log_with_a_retirement_replays_from_its_tiles(sold: Story, tmp_path: Path) -> None:
+    confirmed(sold, requested(sold))
+    tiles = sold.installation.tiles
     state = LedgerState()
     for leaf in tiles.read_entries(0, tiles.published_size()):
         state.apply(leaf)
-    assert state.books.account(f"retired:{holding.programme}").balance == 10
+    assert state.books.account(f"retired:{sold.programme}").balance == 10
