@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from ledger import tables
+from ledger.errors import LedgerRefusal
 from registry.database import Base, Committed
-from registry.projections import opens_commitment
+from registry.projections import committed_columns, opens_commitment
 from registry.transparency.findings import Report
 
 MOST_FINDINGS = 20
@@ -72,16 +73,27 @@ def _differing(expected: sa.RowMapping, actual: sa.RowMapping) -> list[str]:
 
 
 def check_commitments(served: Session, report: Report) -> None:
-    """C1: committed columns open the commitment that is logged beside them. An erased record is neither
-    right nor wrong.
+    """C1: committed columns open the commitment that is logged beside them.
+
+    An erased record is neither right nor wrong, and is noted.
     """
     for mapper in Base.registry.mappers:
         if not issubclass(mapper.class_, Committed):
             continue
+        columns = ", ".join((*committed_columns(mapper.class_), "commitment_key"))
         for row in served.scalars(sa.select(mapper.class_)):
-            opens = opens_commitment(row)
-            if opens is not None:
-                key = "/".join(map(str, sa.inspect(row).identity or ()))
-                report.expect(
-                    "C1", opens, f"{mapper.local_table.description} {key}", "the record is another one"
-                )
+            key = "/".join(map(str, sa.inspect(row).identity or ()))
+            where = f"{mapper.local_table.description} {key} columns {columns}"
+            opens = _opens(row)
+            if opens is None:
+                report.note("C1", where, "the record was erased")
+            else:
+                report.expect("C1", opens, where, "together they are not the record that was committed")
+
+
+def _opens(row: Committed) -> bool | None:
+    """As `opens_commitment`; a value that could not be committed at all opens nothing."""
+    try:
+        return opens_commitment(row)
+    except (LedgerRefusal, TypeError, ValueError):
+        return False

@@ -104,10 +104,19 @@ class Telling:
     ) -> Report:
         """The findings of an entry, whose effects the books accept."""
         payload = Payload(
-            type="act", id=str(uuid.uuid4()), by=f"p-{by}", role="operator", mandate=f"m-{by}", machine=machine,
-            subject=subject, action=action, before="before", after="after", facts=dict(facts),
+            type="act",
+            id=str(uuid.uuid4()),
+            by=f"p-{by}",
+            role="operator",
+            mandate=f"m-{by}",
+            machine=machine,
+            subject=subject,
+            action=action,
+            before="before",
+            after="after",
+            facts=dict(facts),
             effects=tuple(effects),
-        )  # fmt: skip
+        )
         report = Report()
         self.state.books.apply(effects, AT_MS)
         self.rooms.see(Entry(9, AT_MS, payload, Envelope(payload.to_bytes())), self.state, report)

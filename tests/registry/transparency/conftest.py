@@ -1,0 +1,13 @@
+"""The whole life of a credit, as the audit finds it."""
+
+import pytest
+
+from tests.registry.story import Story, dialect, story
+from tests.registry.transparency.life import Life, live
+
+__all__ = ["dialect", "life", "story"]
+
+
+@pytest.fixture
+def life(story: Story) -> Life:
+    return live(story)
