@@ -5,7 +5,7 @@ geometry.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Protocol
@@ -20,12 +20,13 @@ from ledger.books import (
     Transfer,
     Void,
 )
-from ledger.errors import LedgerRefusal
+from ledger.keys import keyid
 from ledger.replay import Entry, LedgerState
 from ledger.units import UnitRange
+from registry.accounts.rules import OWN_ROLES
 from registry.acts import ROOT, SYSTEM
 from registry.errors import RegistryRefusal
-from registry.machine import Machine, Mandate, Role, Signer, check_authority
+from registry.machine import Machine, Mandate, Role, Signer, Step, check_authority, check_carried
 from registry.projections import steps_of
 from registry.transparency.findings import Report
 
@@ -46,6 +47,7 @@ class Steps:
 
     def see(self, entry: Entry, state: LedgerState, report: Report) -> None:
         where = f"entry {entry.index}"
+        signers = [self._signer(state.actor_key(s.keyid).person) for s in entry.envelope.signatures]
         for n, step in enumerate(steps_of(entry)):
             report.count("I8")
             machine = self.machines.get(step.machine)
@@ -60,10 +62,13 @@ class Steps:
                 report.find("I8", where, f"{step.machine} {step.subject} begins at {step.before}")
             self.entered.add(subject)
             if n == 0:
-                self._authority(entry, machine, state, report)
-        self._follow_mandates(entry)
+                self._authority(entry, machine, signers, report)
+            else:
+                self._carried(where, machine, step.action, rule, signers, report)
+        self._follow_mandates(entry, report)
+        self._check_keys(entry, state, report)
 
-    def _authority(self, entry: Entry, machine: Machine, state: LedgerState, report: Report) -> None:
+    def _authority(self, entry: Entry, machine: Machine, signers: Sequence[Signer], report: Report) -> None:
         report.count("I9")
         payload = entry.payload
         rule = machine.steps[payload.before, payload.action]
@@ -75,26 +80,65 @@ class Steps:
             )
             return
         try:
-            signers = [self._signer(state.actor_key(s.keyid).person) for s in entry.envelope.signatures]
             check_authority(machine.name, payload.action, rule, by, payload.by, signers)
-        except (RegistryRefusal, LedgerRefusal) as refusal:
+        except RegistryRefusal as refusal:
             report.find("I9", f"entry {entry.index}", refusal)
+
+    def _carried(
+        self,
+        where: str,
+        machine: Machine,
+        action: str,
+        rule: Step,
+        signers: Sequence[Signer],
+        report: Report,
+    ) -> None:
+        """A step that an entry causes is one that its signers may take."""
+        report.count("I9")
+        try:
+            check_carried(machine.name, action, rule, signers)
+        except RegistryRefusal as refusal:
+            report.find("I9", f"{where} causes {machine.name} {action}", refusal)
 
     def _signer(self, person: str) -> Signer:
         own = tuple(m for m in (ROOT, SYSTEM) if m.person == person)
         return Signer(person, own or tuple(m for m in self.mandates.values() if m.person == person))
 
-    def _follow_mandates(self, entry: Entry) -> None:
+    def _follow_mandates(self, entry: Entry, report: Report) -> None:
         payload = entry.payload
         if payload.machine != "mandate":
             return
         if payload.action == "grant":
             facts: Any = payload.facts
+            role = facts["role"]
+            if role not in {known.value for known in Role} or Role(role) in OWN_ROLES:
+                report.find("I9", f"entry {entry.index}", f"nobody is given the role {role}")
+                return
             self.mandates[payload.subject] = Mandate(
-                payload.subject, facts["person"], facts["organisation"], Role(facts["role"])
+                payload.subject, facts["person"], facts["organisation"], Role(role)
             )
         else:
             self.mandates.pop(payload.subject, None)
+
+    def _check_keys(self, entry: Entry, state: LedgerState, report: Report) -> None:
+        """A key is added to a registered person and under its own id; root and system have theirs from
+        genesis.
+        """
+        if entry.payload.type != "key.add":
+            return
+        facts: Any = entry.payload.facts
+        keys = [keyid(bytes.fromhex(key["public"])) for key in facts["keys"]]
+        report.expect(
+            "I9",
+            keys == [entry.payload.subject] and entry.payload.machine == "key",
+            f"entry {entry.index}",
+            "it adds another key than it names",
+        )
+        for key in facts["keys"]:
+            known = state.subject_state("person", key["person"]) is not None
+            report.expect(
+                "I9", known, f"entry {entry.index}", f"a key for {key['person']}, who is not registered"
+            )
 
     def finish(self, state: LedgerState, report: Report) -> None:
         pass
