@@ -33,7 +33,15 @@ FONTS: Final = (
     Path("700Bold/NotoSansSC_700Bold.ttf"),
     Path("LICENSE_FONT"),
 )
-BUNDLE: Final = ("map.js", "style.css", "maplibre-gl.css", "NOTICES.txt")
+BUNDLE: Final = (
+    "map.js",
+    "style.css",
+    "maplibre-gl.css",
+    "docs.js",
+    "swagger-ui-bundle.js",
+    "swagger-ui.css",
+    "NOTICES.txt",
+)
 
 
 class WebBuildFailed(RuntimeError):

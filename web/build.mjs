@@ -3,6 +3,8 @@
 //   maplibre-gl-worker.mjs    MapLibre's worker; it must lie beside map.js
 //   style.css                 our styles
 //   maplibre-gl.css           MapLibre's styles
+//   docs.js                   starts Swagger UI on /docs
+//   swagger-ui-bundle.js, swagger-ui.css   Swagger UI, from here and not from a CDN: /docs works offline
 //   NOTICES.txt               licences of what is inside
 import { build } from "esbuild";
 import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -13,10 +15,11 @@ const here = fileURLToPath(new URL(".", import.meta.url));
 const out = join(here, "..", "registry", "web", "static");
 const modules = join(here, "node_modules");
 const maplibre = join(modules, "maplibre-gl");
+const swagger = join(modules, "swagger-ui-dist");
 
 /** The texts of the licences of the packages whose files ended up in the bundle, in alphabetical order. */
 async function notices(inputs) {
-  const names = new Set(["maplibre-gl"]);
+  const names = new Set(["maplibre-gl", "swagger-ui-dist"]);
   for (const input of inputs) {
     const found = /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input);
     if (found) names.add(found[1]);
@@ -38,8 +41,8 @@ async function notices(inputs) {
 await rm(out, { recursive: true, force: true });
 await mkdir(out, { recursive: true });
 const result = await build({
-  entryPoints: [join(here, "src", "map.ts")],
-  outfile: join(out, "map.js"),
+  entryPoints: [join(here, "src", "map.ts"), join(here, "src", "docs.ts")],
+  outdir: out,
   bundle: true,
   format: "esm",
   target: ["es2022"],
@@ -50,5 +53,7 @@ const result = await build({
 });
 await copyFile(join(maplibre, "dist", "maplibre-gl-worker.mjs"), join(out, "maplibre-gl-worker.mjs"));
 await copyFile(join(maplibre, "dist", "maplibre-gl.css"), join(out, "maplibre-gl.css"));
+await copyFile(join(swagger, "swagger-ui-bundle.js"), join(out, "swagger-ui-bundle.js"));
+await copyFile(join(swagger, "swagger-ui.css"), join(out, "swagger-ui.css"));
 await copyFile(join(here, "src", "style.css"), join(out, "style.css"));
 await writeFile(join(out, "NOTICES.txt"), await notices(Object.keys(result.metafile.inputs)));

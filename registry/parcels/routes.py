@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+import shapely
 import sqlalchemy as sa
 from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from fastapi.responses import JSONResponse
@@ -158,8 +159,6 @@ def parcel(parcel: str, known: Known, session: Reading) -> dict[str, Any]:
 
 
 def _geojson(wkb: bytes) -> str:
-    import shapely
-
     text: str = shapely.to_geojson(shapely.from_wkb(wkb))
     return text
 

@@ -1,0 +1,172 @@
+"""The web server of one installation: rooms, log, pages and documentation put together."""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from fastapi import APIRouter, FastAPI, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+
+from registry import problem
+from registry.accounts import routes as accounts
+from registry.catalogue import ACTS
+from registry.estimates import routes as estimates
+from registry.installation import Installation
+from registry.issuance import routes as issuance
+from registry.market import routes as market
+from registry.parcels import routes as parcels
+from registry.programmes import routes as programmes
+from registry.projects import routes as projects
+from registry.retirement import routes as retirement
+from registry.transparency import routes as transparency
+from registry.verification import routes as verification
+from registry.web import log, pages, requests
+from registry.web.api import Running, Services, inlined
+from registry.web.bodies import BodyLimit, SafeHeaders
+
+STATIC: Final = Path(__file__).parent / "web" / "static"
+PREFIX: Final = "/api/v1"
+ROOMS: Final[tuple[APIRouter, ...]] = (
+    accounts.router,
+    programmes.router,
+    parcels.router,
+    projects.router,
+    estimates.router,
+    verification.router,
+    issuance.router,
+    market.router,
+    retirement.router,
+    requests.router,
+    transparency.router,
+)
+
+ABOUT: Final = """
+A registry for forestry carbon sinks with a signed, append-only log.
+
+* Programs sign in with `Authorization: Bearer prefix.secret`; a key acts under one mandate.
+* Every act is a POST with an `Idempotency-Key`, a new UUID: it is the request's id. The same id with the same
+  content gets the same answer; with other content it is refused.
+* `?prepare=true` answers the exact bytes to sign with a key that only you hold; bring the DSSE envelope to
+  `/api/v1/requests/{id}/envelope`. With a key in the registry's custody one call is enough.
+* Acts of two persons answer 202; the second person confirms at `/api/v1/requests/{id}/confirmation`.
+* Refusals are `application/problem+json` with a stable `code`; the sentence is Chinese or English
+  (`?lang=`, `Accept-Language`).
+* Lists come in pages: follow `Link: rel="next"` or pass `next` as `cursor`.
+"""
+
+
+def create_app(installation: Installation) -> FastAPI:
+    """The application of an open installation, which the caller closes afterwards."""
+    app = FastAPI(
+        title="碳汇 tanhui",
+        summary="From a polygon to a certificate that a stranger can check",
+        description=ABOUT,
+        version=version("tanhui"),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=f"{PREFIX}/openapi.json",
+    )
+    app.state.services = Services(
+        office=installation.office,
+        database=installation.database,
+        clock=installation.clock,
+        home=installation.home,
+    )
+    for room in ROOMS:
+        app.include_router(room, prefix=PREFIX)
+    app.include_router(log.router)
+    app.include_router(pages.router)
+    app.include_router(service_router())
+    app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static")
+    app.add_middleware(BodyLimit)
+    problem.install(app)
+    app.add_middleware(SafeHeaders)
+    _document(app)
+    return app
+
+
+def service_router() -> APIRouter:
+    """What operators and machines ask of the server itself."""
+    router = APIRouter(tags=["service"])
+
+    @router.get(
+        "/healthz", summary="Whether acts are taken", responses={503: {"description": "they are not"}}
+    )
+    def healthz(running: Running) -> JSONResponse:
+        stopped = running.office.writer.failure is not None
+        return JSONResponse({"status": "stopped" if stopped else "ok"}, 503 if stopped else 200)
+
+    @router.get("/docs", include_in_schema=False)
+    def docs() -> HTMLResponse:
+        return HTMLResponse(pages.docs_page(f"{PREFIX}/openapi.json"))
+
+    @router.get("/favicon.ico", include_in_schema=False)
+    def favicon() -> Response:
+        return Response(pages.FAVICON, media_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
+
+    return router
+
+
+def unrouted(app: FastAPI) -> set[str]:
+    """Acts that nobody can ask for over HTTP. There are none: a test says so."""
+    routed = {
+        operation["operationId"]
+        for path in app.openapi()["paths"].values()
+        for operation in path.values()
+        if "operationId" in operation
+    }
+    return set(ACTS) - routed
+
+
+DSSE: Final[dict[str, Any]] = {
+    "title": "DsseEnvelope",
+    "type": "object",
+    "required": ["payload", "payloadType", "signatures"],
+    "additionalProperties": False,
+    "properties": {
+        "payload": {"type": "string", "contentEncoding": "base64"},
+        "payloadType": {"type": "string"},
+        "signatures": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["keyid", "sig"],
+                "additionalProperties": False,
+                "properties": {
+                    "keyid": {"type": "string", "description": "SHA-256 of the public key, hexadecimal"},
+                    "sig": {"type": "string", "contentEncoding": "base64"},
+                },
+            },
+        },
+    },
+}
+
+
+def _document(app: FastAPI) -> None:
+    """OpenAPI with the problem's shape, and problems wherever FastAPI writes its own 422."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = generate()
+            schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+            schemas["Problem"] = inlined(problem.ProblemBody.model_json_schema())
+            schemas["DsseEnvelope"] = DSSE
+            for path in schema["paths"].values():
+                for operation in path.values():
+                    _only_problems(operation)
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(unused, None)
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _only_problems(operation: dict[str, Any]) -> None:
+    refused = operation.get("responses", {}).get("422")
+    if refused is not None:
+        schema = {"$ref": "#/components/schemas/Problem"}
+        refused["content"] = {problem.MEDIA_TYPE: {"schema": schema}}
+        refused["description"] = "refused"

@@ -1,0 +1,199 @@
+"""Input files and runs over HTTP."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+from fastapi import APIRouter, File, Form, Request, Response, UploadFile
+from fastapi.responses import JSONResponse
+
+from registry.accounts.service import NotFound
+from registry.estimates.models import EstimateRun, PlotFile, Raster
+from registry.estimates.rasters import (
+    Measurement,
+    RasterKind,
+    list_plot_files,
+    list_rasters,
+    register_plots,
+    register_raster,
+)
+from registry.estimates.rules import RunNotPrepared
+from registry.estimates.service import EstimatePeriod, load_run, prepare_run, run_parcels
+from registry.machine import NotAuthorised, Role
+from registry.office import Command
+from registry.projects.models import MonitoringPeriod, Project
+from registry.projects.service import load_period, load_project
+from registry.web.api import (
+    PAGE_SIZE,
+    READ_PROBLEMS,
+    Acting,
+    ActRoute,
+    Caller,
+    Cursor,
+    Known,
+    Limit,
+    Reading,
+    Running,
+    Services,
+    add_acts,
+    page_of,
+    perform,
+    problem_responses,
+)
+from registry.web.uploads import uploaded
+
+router = APIRouter(tags=["estimates"])
+
+UPLOADERS = (Role.COLLECTIVE, Role.OPERATOR, Role.REGISTRY_ADMIN, Role.VERIFIER)
+UPLOAD_PROBLEMS = problem_responses(400, 401, 403, 409, 413, 422, 500)
+
+
+def perform_estimate(
+    running: Services, by: Caller, act: str, command: Command, request_id: str | None, prepare: bool = False
+) -> Response:
+    """Compute the run when nobody has yet, outside of every transaction, then record it."""
+    assert isinstance(command, EstimatePeriod)
+    try:
+        return perform(running, by, act, command, request_id, prepare)
+    except RunNotPrepared:
+        prepare_run(running.database, running.home, by.mandate.organisation, command)
+        return perform(running, by, act, command, request_id, prepare)
+
+
+add_acts(
+    router,
+    ActRoute(
+        "period.estimate",
+        EstimatePeriod,
+        "/periods/{period}/runs",
+        "Compute and record the estimate of a period",
+        perform_estimate,
+    ),
+)
+
+
+@router.post("/rasters", summary="Register a raster", status_code=201, responses=UPLOAD_PROBLEMS)
+def add_raster(
+    running: Running,
+    by: Acting,
+    file: Annotated[UploadFile, File(description="a GeoTIFF")],
+    kind: Annotated[RasterKind, Form()],
+    product: Annotated[str, Form(min_length=1, max_length=80)],
+    taken_on: Annotated[date, Form()],
+) -> JSONResponse:
+    """The same file again answers the row it has."""
+    _require_uploader(by)
+    with uploaded(file) as path, running.database.write() as session:
+        row = register_raster(session, running.home, path, kind=kind, product=product, taken_on=taken_on)
+        return JSONResponse(dict(_raster_view(row)), 201)
+
+
+@router.get("/rasters", summary="Registered rasters", responses=READ_PROBLEMS)
+def rasters(known: Known, session: Reading) -> dict[str, Any]:
+    return {"items": [_raster_view(row) for row in list_rasters(session)], "next": None}
+
+
+@router.post(
+    "/plot-files", summary="Register a file of sample plots", status_code=201, responses=UPLOAD_PROBLEMS
+)
+def add_plots(
+    running: Running,
+    by: Acting,
+    file: Annotated[UploadFile, File(description="CSV")],
+    measurement: Annotated[Measurement, Form()] = "volume",
+) -> JSONResponse:
+    """A file with faults is refused as a whole; `errors` lists them."""
+    _require_uploader(by)
+    with uploaded(file) as path, running.database.write() as session:
+        row = register_plots(session, running.home, path, measurement=measurement)
+        return JSONResponse(dict(_plots_view(row)), 201)
+
+
+@router.get("/plot-files", summary="Registered plot files", responses=READ_PROBLEMS)
+def plot_files(known: Known, session: Reading) -> dict[str, Any]:
+    return {"items": [_plots_view(row) for row in list_plot_files(session)], "next": None}
+
+
+@router.get("/runs", summary="Runs of my projects", responses=READ_PROBLEMS)
+def runs(
+    request: Request,
+    known: Known,
+    session: Reading,
+    period: str | None = None,
+    cursor: Cursor = None,
+    limit: Limit = PAGE_SIZE,
+) -> Response:
+    wanted = sa.select(EstimateRun)
+    if not known.official:
+        mine = (
+            sa.select(MonitoringPeriod.id)
+            .join(Project, Project.id == MonitoringPeriod.project_id)
+            .where(Project.owner_id == known.mandate.organisation)
+        )
+        wanted = wanted.where(EstimateRun.period_id.in_(mine))
+    if period is not None:
+        wanted = wanted.where(EstimateRun.period_id == period)
+    return page_of(request, session, wanted, EstimateRun.id, _run_view, cursor, limit)
+
+
+@router.get("/runs/{run}", summary="One run with its shares by parcel", responses=READ_PROBLEMS)
+def run(run: str, known: Known, session: Reading) -> dict[str, Any]:
+    row = _seen_run(session, known, run)
+    shares = [{"number": one.number, "estimate_kg": one.estimate_kg} for one in run_parcels(session, run)]
+    return {**_run_view(row), "parcels": shares}
+
+
+@router.get(
+    "/runs/{run}/record",
+    summary="The run's record: all it takes to compute it again",
+    responses=READ_PROBLEMS,
+)
+def record(run: str, known: Known, session: Reading) -> Response:
+    row = _seen_run(session, known, run)
+    if row.record is None:
+        raise NotFound(kind="run record", id=run)
+    return Response(row.record, media_type="application/json")
+
+
+def _seen_run(session: Reading, known: Caller, run: str) -> EstimateRun:
+    row = load_run(session, run)
+    owner = load_project(session, load_period(session, row.period_id).project_id).owner_id
+    if not (known.official or owner == known.mandate.organisation):
+        raise NotFound(kind="run", id=run)
+    return row
+
+
+def _require_uploader(by: Caller) -> None:
+    if by.mandate.role not in UPLOADERS:
+        raise NotAuthorised(machine="raster", action="register", needed=" / ".join(sorted(UPLOADERS)))
+
+
+def _raster_view(row: Raster) -> Mapping[str, Any]:
+    return {
+        "sha256": row.sha256,
+        "kind": row.kind,
+        "unit": row.unit,
+        "product": row.product,
+        "taken_on": row.taken_on,
+        "size_bytes": row.size_bytes,
+    }
+
+
+def _plots_view(row: PlotFile) -> Mapping[str, Any]:
+    return {"sha256": row.sha256, "measurement": row.measurement, "plots": row.plots}
+
+
+def _run_view(row: EstimateRun) -> Mapping[str, Any]:
+    return {
+        "id": row.id,
+        "status": row.status,
+        "period": row.period_id,
+        "method": row.method,
+        "parameters_sha256": row.parameters_sha256,
+        "inputs_sha256": row.inputs_sha256,
+        "tier": row.tier,
+        "estimate_kg": row.estimate_kg,
+        "uncertainty_ppm": row.uncertainty_ppm,
+        "entry": row.entry_index,
+    }

@@ -1,0 +1,286 @@
+"""The one table from refusals to HTTP, and how a refusal looks there (RFC 9457).
+
+    HTTP/1.1 409
+    Content-Type: application/problem+json
+
+    {"type": "urn:tanhui:problem:already_issued", "title": "冲突", "status": 409, "code": "already_issued",
+     "detail": "监测期 … 已经签发。", "facts": {"period": "…"}, "errors": [...]}
+
+`code` is stable, `detail` is one sentence in the reader's language, `facts` are the sentence's values, and
+`errors` lists what is wrong one by one where there is more than one thing. The status of a refusal is that
+of its class, else of the nearest class above it; the roots of the packages have none, so that every room
+says what its refusals mean. Anything that is not a refusal is a fault of ours: 500, a reference, no detail.
+"""
+
+import json
+import logging
+import secrets
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from geo import errors as geo
+from geo.errors import GeoRefusal
+from ledger import books, entry, replay
+from ledger import errors as ledger
+from ledger.errors import LedgerRefusal
+from ledger.log import LogCorrupt, LogMissing
+from registry import acts, apportion, clock, installation, keyring, machine, office, projections, writer
+from registry.accounts import service as accounts
+from registry.documents import errors as documents
+from registry.errors import RegistryRefusal
+from registry.estimates import rules as estimates
+from registry.estimates.methods import errors as methods
+from registry.issuance import rules as issuance
+from registry.language import Language, chosen, sentence, translate
+from registry.market import rules as market
+from registry.parcels import imports, mapping
+from registry.parcels import rules as parcels
+from registry.programmes import rules as programmes
+from registry.projects import rules as projects
+from registry.retirement import rules as retirement
+from registry.verification import rules as verification
+from registry.web import refusals as http
+from registry.web.api import request_invalid
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+BAD, UNAUTHORISED, FORBIDDEN = HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN
+MISSING, CONFLICT = HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT
+TOO_LARGE, UNPROCESSABLE = HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY
+BROKEN, UNAVAILABLE = HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE
+
+STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
+    # the request itself
+    http.HttpRefused: BAD,
+    http.NotAuthenticated: UNAUTHORISED,
+    http.KeyReadsOnly: FORBIDDEN,
+    http.RequestInvalid: UNPROCESSABLE,
+    http.BodyTooLarge: TOO_LARGE,
+    http.MediaTypeUnsupported: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    http.ResourceUnknown: MISSING,
+    http.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
+    http.InternalFault: BROKEN,
+    # who may, and what was asked before
+    accounts.NotFound: MISSING,
+    office.RequestIdMalformed: BAD,
+    office.RequestIdReused: UNPROCESSABLE,
+    office.RequestUnknown: MISSING,
+    office.TextRefused: UNPROCESSABLE,
+    machine.NotAuthorised: FORBIDDEN,
+    machine.TransitionRefused: CONFLICT,
+    machine.ConfirmationMissing: CONFLICT,
+    acts.PayloadMoved: CONFLICT,
+    acts.NotSimulated: CONFLICT,
+    keyring.KeyNotHeld: CONFLICT,
+    clock.ClockRefused: CONFLICT,
+    apportion.NothingToShareBy: UNPROCESSABLE,
+    # the installation
+    writer.WriterStopped: UNAVAILABLE,
+    installation.HomeTaken: CONFLICT,
+    installation.HomeMissing: UNAVAILABLE,
+    installation.DatabaseBehind: UNAVAILABLE,
+    projections.UnknownMachine: UNAVAILABLE,
+    LogMissing: UNAVAILABLE,
+    LogCorrupt: UNAVAILABLE,
+    # the rooms
+    programmes.ProgrammeRefused: UNPROCESSABLE,
+    programmes.ProgrammeNotPublished: CONFLICT,
+    parcels.ParcelRefused: CONFLICT,
+    parcels.NotReviewer: FORBIDDEN,
+    parcels.NotIndependent: FORBIDDEN,
+    parcels.NotAnOperator: UNPROCESSABLE,
+    parcels.AreaDiffers: UNPROCESSABLE,
+    parcels.ImportRefused: UNPROCESSABLE,
+    parcels.OwnerUnstated: UNPROCESSABLE,
+    parcels.MappingUnreadable: UNPROCESSABLE,
+    imports.RowRefused: UNPROCESSABLE,
+    mapping.FieldRefused: UNPROCESSABLE,
+    projects.ProjectRefused: CONFLICT,
+    projects.ParcelNamedTwice: UNPROCESSABLE,
+    projects.DateInvalid: UNPROCESSABLE,
+    projects.CreditingPeriodRefused: UNPROCESSABLE,
+    projects.ClaimEndRefused: UNPROCESSABLE,
+    projects.PeriodOutside: UNPROCESSABLE,
+    projects.PeriodEmptyOrTooLong: UNPROCESSABLE,
+    methods.MethodRefusal: UNPROCESSABLE,
+    estimates.EstimateRefused: UNPROCESSABLE,
+    estimates.RunNotPrepared: CONFLICT,
+    estimates.RegisteredOtherwise: CONFLICT,
+    estimates.StoredFileChanged: CONFLICT,
+    estimates.RecordErased: CONFLICT,
+    verification.VerificationRefused: UNPROCESSABLE,
+    verification.UnverifiedQuantity: CONFLICT,
+    verification.NotTheVerifier: FORBIDDEN,
+    verification.NotTheSecondVerifier: FORBIDDEN,
+    issuance.IssuanceRefused: CONFLICT,
+    issuance.PeriodEmpty: UNPROCESSABLE,
+    issuance.SelectionInvalid: UNPROCESSABLE,
+    market.MarketRefused: CONFLICT,
+    market.InterestedParty: FORBIDDEN,
+    market.PastDate: UNPROCESSABLE,
+    retirement.RetirementRefused: CONFLICT,
+    retirement.ClaimPeriodInvalid: UNPROCESSABLE,
+    documents.DocumentRefused: UNPROCESSABLE,
+    documents.FontsMissing: UNAVAILABLE,
+    documents.BundleIncomplete: MISSING,
+    # the ledger
+    ledger.NotCanonical: BAD,
+    ledger.UnitsRefused: UNPROCESSABLE,
+    ledger.MalformedKey: UNPROCESSABLE,
+    ledger.SignatureRefused: UNPROCESSABLE,
+    ledger.SignerUnknown: UNPROCESSABLE,
+    ledger.MalformedTree: BAD,
+    ledger.ProofRefused: UNPROCESSABLE,
+    ledger.MalformedProof: BAD,
+    ledger.MalformedNote: BAD,
+    ledger.MalformedCheckpoint: BAD,
+    ledger.MalformedEnvelope: BAD,
+    ledger.MalformedTile: BAD,
+    ledger.TileMissing: MISSING,
+    ledger.PublishRefused: UNAVAILABLE,
+    ledger.CommitmentRefused: UNPROCESSABLE,
+    books.BooksRefusal: CONFLICT,
+    books.MalformedEffect: UNPROCESSABLE,
+    entry.MalformedPayload: UNPROCESSABLE,
+    replay.ReplayRefusal: CONFLICT,
+    # files of land and rasters
+    geo.FileUnreadable: UNPROCESSABLE,
+    geo.FileTooLarge: TOO_LARGE,
+    geo.FormatUnsupported: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    geo.ReaderStopped: UNPROCESSABLE,
+}
+
+LISTS: Final = ("errors", "rows", "faults", "parcels", "overlaps")
+"""Facts that are lists of what is wrong one by one; they become `errors`."""
+
+faults = logging.getLogger("tanhui.faults")
+
+Refused = RegistryRefusal | LedgerRefusal | GeoRefusal
+
+
+class ProblemBody(BaseModel):
+    """RFC 9457, with a stable `code` and the facts."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    facts: dict[str, Any] = {}
+    errors: list[dict[str, Any]] = []
+
+
+def status_of(refusal: type[Exception]) -> HTTPStatus | None:
+    """The status of a class of refusals; None when neither it nor one above it has one."""
+    return next((STATUS[kind] for kind in refusal.__mro__ if kind in STATUS), None)
+
+
+def problem(refusal: Refused, language: Language, headers: Mapping[str, str] | None = None) -> Response:
+    """The answer that a refusal is."""
+    status = status_of(type(refusal)) or BROKEN
+    facts = dict(refusal.facts)
+    errors = [
+        item for name in LISTS if isinstance(facts.get(name), list) for item in _listed(facts.pop(name))
+    ]
+    body = {
+        "type": f"urn:tanhui:problem:{refusal.code}",
+        "title": translate(status.phrase, language),
+        "status": status.value,
+        "code": refusal.code,
+        "detail": sentence(refusal, language),
+        "facts": facts,
+        **({"errors": errors} if errors else {}),
+    }
+    own = {"WWW-Authenticate": 'Bearer realm="tanhui"'} if status is UNAUTHORISED else {}
+    return Response(
+        json.dumps(body, ensure_ascii=False, default=str).encode(),
+        status.value,
+        {"Content-Language": language.value, "Cache-Control": "no-store", **own, **(headers or {})},
+        MEDIA_TYPE,
+    )
+
+
+def _listed(items: list[Any]) -> list[dict[str, Any]]:
+    return [item if isinstance(item, dict) else {"value": item} for item in items]
+
+
+def language_of(request: Request) -> Language:
+    return chosen(request.query_params.get("lang"), request.headers.get("Accept-Language"))
+
+
+def install(app: FastAPI) -> None:
+    """Let every refusal of the application leave as a problem."""
+    for root in (RegistryRefusal, LedgerRefusal, GeoRefusal):
+        app.add_exception_handler(root, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_middleware(Faults)
+
+
+async def _refused(request: Request, refusal: Exception) -> Response:
+    assert isinstance(refusal, RegistryRefusal | LedgerRefusal | GeoRefusal)
+    if status_of(type(refusal)) is None:
+        return fault(request, refusal)
+    return problem(refusal, language_of(request))
+
+
+async def _invalid(request: Request, invalid: Exception) -> Response:
+    assert isinstance(invalid, RequestValidationError)
+    return problem(request_invalid(list(invalid.errors())), language_of(request))
+
+
+async def _http(request: Request, raised: Exception) -> Response:
+    """What the framework itself refuses: no such path, no such method, a malformed form."""
+    assert isinstance(raised, HTTPException)
+    path, method = request.url.path, request.method
+    match raised.status_code:
+        case 404:
+            refusal: http.HttpRefused = http.ResourceUnknown(path=path)
+        case 405:
+            refusal = http.MethodNotAllowed(path=path, method=method)
+        case 413:
+            refusal = http.BodyTooLarge(limit_bytes="…")
+        case status if 400 <= status < 500:
+            refusal = http.BodyMalformed(reason=str(raised.detail))
+        case _:
+            return fault(request, raised)
+    return problem(refusal, language_of(request), raised.headers)
+
+
+def fault(request: Request, broken: BaseException) -> Response:
+    """A fault of ours: everything about it goes to the log under a reference, only that goes out."""
+    reference = secrets.token_hex(8)
+    faults.error("fault %s: %s %s", reference, request.method, request.url.path, exc_info=broken)
+    return problem(http.InternalFault(reference=reference), language_of(request))
+
+
+class Faults:
+    """Outermost: whatever no handler took becomes a 500 with a reference, unless an answer has begun."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = begun or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except Exception as broken:
+            if begun:
+                raise
+            await fault(Request(scope), broken)(scope, receive, send)

@@ -1,0 +1,86 @@
+"""Limits on what comes in and headers on what goes out; plain ASGI, because answers may be streams."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from registry.web.refusals import BodyTooLarge
+
+MEBIBYTE: Final = 1024 * 1024
+USUAL_BYTES: Final = MEBIBYTE
+UPLOAD_BYTES: Final[dict[str, int]] = {
+    "/api/v1/parcel-imports": 64 * MEBIBYTE,
+    "/api/v1/plot-files": 16 * MEBIBYTE,
+    "/api/v1/rasters": 1024 * MEBIBYTE,
+}
+"""Paths that take files, and how much."""
+
+CONTENT_POLICY: Final = (
+    "default-src 'self'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "font-src 'self'; connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
+)
+DOCS_POLICY: Final = CONTENT_POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
+"""Swagger UI sets style attributes in its markup."""
+
+HEADERS: Final[Sequence[tuple[bytes, bytes]]] = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"permissions-policy", b"geolocation=(self), camera=(), microphone=()"),
+)
+
+
+def limit_for(path: str) -> int:
+    return UPLOAD_BYTES.get(path, USUAL_BYTES)
+
+
+class BodyLimit:
+    """Refuse a body that is too large: by what it says, and by what comes."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        limit = limit_for(scope["path"])
+        stated = Request(scope).headers.get("content-length", "")
+        if stated.isdecimal() and int(stated) > limit:
+            raise BodyTooLarge(limit_bytes=limit)
+        taken = 0
+
+        async def counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > limit:
+                raise BodyTooLarge(limit_bytes=limit)
+            return message
+
+        await self.app(scope, counted, send)
+
+
+class SafeHeaders:
+    """The headers that every answer carries."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        policy = DOCS_POLICY if scope["path"] == "/docs" else CONTENT_POLICY
+
+        async def headed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                added = [*HEADERS, (b"content-security-policy", policy.encode())]
+                message["headers"] = [*message.get("headers", []), *added]
+            await send(message)
+
+        await self.app(scope, receive, headed)

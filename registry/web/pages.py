@@ -1,0 +1,176 @@
+"""The public page: where the land is, where the units are, what was logged last; readable without
+JavaScript.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from babel.dates import format_datetime
+from babel.numbers import format_decimal
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from sqlalchemy.orm import Session
+
+from ledger import tables
+from ledger.tiles import TileDirectory
+from registry.clock import from_milliseconds
+from registry.documents.mapping import parcel_map_svg
+from registry.language import Language, translations
+from registry.parcels.rules import mu_of_cm2
+from registry.transparency.overview import STATES, PublicParcel, entries, public_parcels, summary
+from registry.web.api import Reader, Reading, Running, Services, tagged
+
+TEMPLATES: Final = Path(__file__).parent / "templates"
+SHOWN_ENTRIES: Final = 12
+MAP_SIZE: Final = (900, 560)
+LOCAL_TIME: Final = ZoneInfo("Asia/Shanghai")
+LOCALES: Final = {Language.CHINESE: "zh_CN", Language.ENGLISH: "en"}
+
+FAVICON: Final = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" '
+    'fill="#1d5c3c"/><path d="M16 4 6 19h6l-4 6h16l-4-6h6z" fill="#fbfaf5"/></svg>'
+)
+
+router = APIRouter(include_in_schema=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The log as it was last published: size, root, and how old its newest entry is."""
+
+    size: int
+    root: str
+    at: datetime
+    age_s: int
+    vkey: str
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Village:
+    """The parcels of one village; its name is a place's, not a person's."""
+
+    name: str
+    parcels: int
+    area_mu: float
+    enrolled: int
+
+
+@router.get("/")
+def home(request: Request, running: Running, session: Reading, language: Reader) -> HTMLResponse:
+    parcels = public_parcels(session)
+    total = summary(session)
+    content = (
+        environment(language)
+        .get_template("home.html")
+        .render(
+            language=language.value,
+            other=_other_language(language),
+            summary=total,
+            states=STATES,
+            area_mu=float(mu_of_cm2(total.area_cm2)),
+            villages=villages_of(parcels),
+            entries=entries(session, None, SHOWN_ENTRIES),
+            head=head_of(running, session),
+            now=running.clock.now(),
+            simulated=running.clock.simulated,
+        )
+    )
+    return HTMLResponse(
+        content,
+        headers={"Content-Language": language.value, "Cache-Control": "no-cache", "Vary": "Accept-Language"},
+    )
+
+
+@router.get("/map.svg")
+def plain_map(request: Request, session: Reading) -> Response:
+    """The parcels as an image, for whoever has no WebGL; those that are credited are filled."""
+    parcels = public_parcels(session)
+    credited = {parcel.code for parcel in parcels if parcel.status == "enrolled"}
+    svg = parcel_map_svg([parcel.for_map() for parcel in parcels], credited, *MAP_SIZE)
+    return tagged(request, svg.encode(), "image/svg+xml", max_age=30)
+
+
+def docs_page(openapi: str) -> str:
+    """The API's documentation; nothing of it comes from elsewhere."""
+    return environment(Language.ENGLISH).get_template("docs.html").render(openapi=openapi)
+
+
+def head_of(running: Services, session: Session) -> Head | None:
+    published = TileDirectory(running.home.log).published()
+    head = session.execute(sa.select(tables.head.c.size, tables.head.c.at_ms)).one()
+    if published is None:
+        return None
+    at = from_milliseconds(head.at_ms)
+    age = max(0, int((running.clock.now() - at).total_seconds()))
+    vkey = running.home.vkey.read_text().strip()
+    return Head(published.size, published.root.hex(), at, age, vkey, published.size >= head.size)
+
+
+def villages_of(parcels: Sequence[PublicParcel]) -> list[Village]:
+    by_name: dict[str, list[PublicParcel]] = {}
+    for parcel in parcels:
+        by_name.setdefault(parcel.village, []).append(parcel)
+    return [
+        Village(
+            name,
+            len(own),
+            float(mu_of_cm2(sum(parcel.area_cm2 for parcel in own))),
+            sum(parcel.status == "enrolled" for parcel in own),
+        )
+        for name, own in sorted(by_name.items())
+    ]
+
+
+def _other_language(language: Language) -> tuple[str, str]:
+    """The link to the other language: its tag and its own name."""
+    return ("en", "English") if language is Language.CHINESE else ("zh", "中文")
+
+
+# ---- templates ---------------------------------------------------------------------------------------------
+
+
+@cache
+def environment(language: Language) -> Environment:
+    """Templates in one language: everything escaped, a missing value an error."""
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    catalogue = translations(language)
+    made.install_gettext_translations(catalogue, newstyle=True)  # type: ignore[attr-defined]
+    locale = LOCALES[language]
+    made.filters["count"] = lambda number: format_decimal(number, locale=locale)
+    made.filters["mu"] = lambda number: format_decimal(number, format="#,##0.00", locale=locale)
+    made.filters["yuan"] = lambda fen: format_decimal(fen / 100, format="#,##0.00", locale=locale)
+    made.filters["instant"] = lambda at: format_datetime(
+        at, "yyyy-MM-dd HH:mm:ss", tzinfo=LOCAL_TIME, locale=locale
+    )
+    made.filters["age"] = lambda seconds: age(seconds, catalogue.gettext)
+    made.filters["word"] = lambda code, kind: word(catalogue, code, kind)
+    return made
+
+
+def word(catalogue: Any, code: str, kind: str) -> str:
+    """A code of the log in the reader's language: a machine, an action, a role or a state."""
+    text: str = catalogue.pgettext(kind, code)
+    return text.replace("_", " ") if text == code else text
+
+
+def age(seconds: int, gettext: Any) -> str:
+    """How long ago, in the largest unit that fits."""
+    for template, length in (("{n} days ago", 86_400), ("{n} hours ago", 3_600), ("{n} minutes ago", 60)):
+        if seconds >= 2 * length:
+            return str(gettext(template)).format(n=seconds // length)
+    return str(gettext("{n} seconds ago")).format(n=seconds)
