@@ -6,7 +6,7 @@ Every command takes `--home DIR` (else `TANHUI_HOME`, else `./tanhui-data`) and 
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,12 +48,23 @@ REFUSED = 2
 
 
 def main() -> None:
-    """Run the command line; refusals end with exit status 2 and one line."""
+    """Run the command line; a refusal ends with exit status 2, its code, and every bad row it names."""
     try:
         app()
     except (RegistryRefusal, LedgerRefusal, GeoRefusal) as refusal:
         errors.print(f"[red]refused[/red] {refusal.code}: {refusal}", soft_wrap=True)
+        for row in _rows(refusal.facts):
+            errors.print(f"  row {row.get('row')} {row.get('field')}: {row.get('code')}", soft_wrap=True)
+            for language in ("zh", "en"):
+                if language in row:
+                    errors.print(f"    {row[language]}", soft_wrap=True)
         sys.exit(REFUSED)
+
+
+def _rows(facts: Mapping[str, object]) -> list[dict[str, object]]:
+    """The rows that a refused file names."""
+    listed = facts.get("rows") or facts.get("faults") or []
+    return [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
 
 
 def home_at(path: Path | None) -> Home:

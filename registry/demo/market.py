@@ -55,10 +55,10 @@ def pre_purchase(story: Story, project: CountyProject) -> str:
     )
 
 
-def trade(story: Story, project: CountyProject) -> str:
-    """One subscription and one sale."""
-    offered, asked = subscribe(story, project)
-    units, fen = sell(story, project)
+def trade(story: Story) -> str:
+    """One subscription to credits of the first project, and one sale from the last."""
+    offered, asked = subscribe(story, story.projects[0])
+    units, fen = sell(story, story.projects[-1])
     return f"{offered} t subscribed by two ({asked} t asked for), {units} t sold for {yuan(fen)}"
 
 

@@ -77,7 +77,7 @@ def _complete_parcels(
         for row in rows
     ]
     target = folder / "parcels-completed.zip"
-    write_zipped_shapefile(target, filled, STORE_CRS, "utf-8", cpg=True)
+    write_zipped_shapefile(target, filled, STORE_CRS, "gbk", ldid=True)
     heading = {name: field.headings[0] for name, field in mapping.fields.items()}
     villages = {
         str(row.attributes[heading["village"]]): str(row.attributes[heading["county"]]) for row in filled

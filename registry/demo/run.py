@@ -75,7 +75,7 @@ def _tell(story: Story) -> None:
     with story.step("issuance") as line:
         line(measure.issue(story))
     with story.step("market") as line:
-        line(market.trade(story, first))
+        line(market.trade(story))
     story.advance(timedelta(days=30))
     with story.step("retirement") as line:
         line(market.retire(story, first))

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from ledger import tables
-from ledger.envelope import Envelope
+from ledger.envelope import Envelope, decode_leaf
 from ledger.errors import LedgerRefusal
 from ledger.keys import SigningKey
 from ledger.replay import LedgerState
@@ -52,7 +52,8 @@ def test_the_log_replays_from_its_tiles_with_every_signature(people: People) -> 
 def test_names_are_not_in_the_log_but_open_their_commitment(people: People) -> None:
     organisation = people.organisation(Role.COLLECTIVE, "村集体甲")
     tiles = people.installation.tiles
-    everything = b"".join(tiles.read_entries(0, tiles.published_size()))
+    leaves = tiles.read_entries(0, tiles.published_size())
+    everything = b"".join(decode_leaf(leaf)[1].payload for leaf in leaves)
     with people.installation.database.read() as session:
         row = session.get_one(Organisation, organisation)
         assert row.name == "村集体甲"
