@@ -146,10 +146,20 @@ class RunInputs:
     @classmethod
     def from_json(cls, document: object) -> "RunInputs":
         """Read what `to_json` wrote, strictly (`RecordMalformed`)."""
-        values = _exactly(RunInputs, document)
+        try:
+            read = cls._read(_exactly(RunInputs, document))
+            complete = {raster.name for raster in read.rasters} == set(RASTERS) and read.days > 0
+        except (TypeError, ValueError) as fault:
+            raise RecordMalformed(reason="its inputs are of other types") from fault
+        if not complete:
+            raise RecordMalformed(reason="its rasters or its period are not those of a run")
+        return read
+
+    @classmethod
+    def _read(cls, values: dict[str, Any]) -> "RunInputs":
         plots = values["plots"]
         terms = _exactly(TermsInput, values["terms"])
-        read = cls(
+        return cls(
             **values
             | {
                 "terms": TermsInput(**terms | {"assumed": tuple(terms["assumed"])}),
@@ -158,9 +168,6 @@ class RunInputs:
                 "parcels": tuple(_read(ParcelInput, one) for one in values["parcels"]),
             }
         )
-        if {raster.name for raster in read.rasters} != set(RASTERS):
-            raise RecordMalformed(reason="its rasters are not those of a run")
-        return read
 
 
 T = TypeVar("T")

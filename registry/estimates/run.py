@@ -13,7 +13,7 @@ Where the measurements lie further apart than the period is long, the change is 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal, localcontext
 from functools import cached_property
 from pathlib import Path
@@ -100,7 +100,7 @@ class Chain:
 class RunRecord:
     """A run, complete: `text` is canonical JSON and says everything; the rest reads from it."""
 
-    text: str
+    text: str = field(repr=False)
 
     @cached_property
     def document(self) -> dict[str, JsonValue]:
