@@ -26,7 +26,7 @@ from ledger.envelope import PAYLOAD_TYPE, Envelope, Signature, encode_leaf, pae
 from ledger.keys import SigningKey
 from ledger.log import LedgerTransaction, SqlSource
 from ledger.replay import Entry, UnknownKey
-from registry.clock import milliseconds
+from registry.clock import check_jump, milliseconds
 from registry.database import Committed
 from registry.errors import RegistryRefusal
 from registry.keyring import KeyNotHeld, KeyRing
@@ -266,6 +266,7 @@ class Desk:
             payload.to_bytes(), PAYLOAD_TYPE, tuple(sorted(signatures, key=lambda s: s.keyid))
         )
         at_ms = max(milliseconds(self.now), self.ledger.last_at_ms)
+        check_jump((at_ms - milliseconds(self.now)) / 1000)
         entry = self.ledger.append(encode_leaf(at_ms, envelope), check_signatures=False)
         project(self.session, entry, self.projections)
         self.entries.append(entry)

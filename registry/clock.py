@@ -5,8 +5,9 @@ its database, which only moves forward and only from the installation's command 
 the log says which, for good.
 """
 
+import time
 from datetime import UTC, datetime
-from typing import ClassVar, Protocol
+from typing import ClassVar, Final, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session
@@ -22,13 +23,42 @@ class Clock(Protocol):
     def now(self) -> datetime: ...
 
 
+class ClockJumped(RegistryRefusal):
+    """Log time decides deadlines and cannot go back, so nothing is logged on a clock that cannot be right."""
+
+    code: ClassVar[str] = "clock_jumped"
+    template: ClassVar[str] = (
+        "The clock jumped by {seconds} seconds; nothing is logged until an operator has set it and restarted."
+    )
+
+
+MAX_JUMP_SECONDS: Final = 60
+_STEADY: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # counts on while the machine sleeps
+
+
+def check_jump(seconds: float) -> None:
+    """Refuse a clock that is off by more than a minute (`ClockJumped`); less is clamped or slewed."""
+    if abs(seconds) > MAX_JUMP_SECONDS:
+        raise ClockJumped(seconds=round(seconds))
+
+
 class SystemClock:
-    """The machine's own time."""
+    """The machine's own time, as long as it goes on as steadily as the machine counts."""
 
     simulated = False
 
+    def __init__(self) -> None:
+        self._offset = _offset()
+
     def now(self) -> datetime:
+        offset = _offset()
+        check_jump(offset - self._offset)
+        self._offset = offset
         return datetime.now(UTC)
+
+
+def _offset() -> float:
+    return time.time() - time.clock_gettime(_STEADY)
 
 
 class ClockRefused(RegistryRefusal):
@@ -63,7 +93,7 @@ class SimulatedClock:
     def advance(self, instant: datetime) -> None:
         """Move forward to `instant`; `ClockRefused` when that is back in time."""
         with self._database.write() as session:
-            state = session.get(ClockState, 1)
+            state = session.get(ClockState, 1, with_for_update=True)
             if state is None:
                 raise ClockRefused(reason="this installation runs on real time")
             if _utc(instant) < state.instant:

@@ -9,7 +9,7 @@ unpublished.
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,17 +18,17 @@ from typing import ClassVar
 from ledger import log as ledger_log
 from ledger.books import Limit, OpenAccount
 from ledger.checkpoint import open_checkpoint
-from ledger.entry import Payload
-from ledger.envelope import Envelope, encode_leaf
-from ledger.log import LedgerTransaction
+from ledger.entry import Payload, parse_payload
+from ledger.envelope import Envelope, decode_leaf, encode_leaf
+from ledger.log import LedgerTransaction, LogMissing
 from ledger.note import NoteSigner
-from ledger.tiles import TileDirectory
+from ledger.tiles import TILE_WIDTH, TileDirectory
 from registry import clock as clocks
 from registry.accounts.rules import BANK_ACCOUNT, LOG, MONEY
 from registry.accounts.service import AccountsDirectory
 from registry.acts import ROOT
 from registry.catalogue import ACTS, PROJECTIONS
-from registry.clock import Clock, SystemClock, clock_of, milliseconds
+from registry.clock import Clock, ClockRefused, SystemClock, clock_of, milliseconds
 from registry.database import Database, migrate
 from registry.errors import RegistryRefusal
 from registry.keyring import KeyRing
@@ -87,13 +87,13 @@ class Installation:
         """A new installation in an empty folder. `simulated_at` makes it a simulated one, for good."""
         if home.vkey.exists():
             raise HomeTaken(path=str(home.path))
+        _without_log(home)
         for folder in (home.path, home.log, home.certificates, home.rasters):
             folder.mkdir(parents=True, exist_ok=True)
         keyring = KeyRing(home.keys, passphrase)
         signer = NoteSigner(origin, keyring.create(LOG_KEY))
         keyring.create(ROOT_KEY)
         keyring.create(SYSTEM_KEY)
-        migrate(home.database_url)
         database = Database(home.database_url)
         _write_genesis(database, keyring, signer, origin, simulated_at)
         database.dispose()
@@ -113,7 +113,8 @@ class Installation:
         signer = NoteSigner(origin, keyring.get(LOG_KEY))
         tiles = TileDirectory(home.log)
         publish(database, tiles, signer)
-        clock = clock_of(database)
+        tiles.prune_partials()  # what a crash between publishing and pruning left
+        clock = _clock_of_log(database)
         writer = Writer(database, signer, lambda: publish(database, tiles, signer))
         office = Office(writer, keyring, clock, PROJECTIONS, AccountsDirectory(), ACTS)
         return cls(home, database, clock, tiles, signer, office, writer)
@@ -135,8 +136,9 @@ def opened(home: Home, *, passphrase: str | None = None) -> Iterator[Installatio
 def publish(database: Database, tiles: TileDirectory, signer: NoteSigner) -> None:
     """Bring the published log up to the newest committed checkpoint.
 
-    Any process may call it; a file lock serialises them and the published size never falls. Raises
-    `DatabaseBehind` when more was published than is committed.
+    Any process may call it; a file lock serialises them and the published size never falls. Partial files of
+    a tile that is now public in full are removed; readers fall back to the full one. Raises `DatabaseBehind`
+    when more was published than is committed, `PublishRefused` when it is another history.
     """
     with tiles.publishing(), database.read() as session:
         note = ledger_log.last_checkpoint(session)
@@ -148,7 +150,33 @@ def publish(database: Database, tiles: TileDirectory, signer: NoteSigner) -> Non
             raise DatabaseBehind(published=published, committed=size)
         if published < size:
             tiles.publish(lambda start, end: ledger_log.leaves(session, start, end), published, size)
-            tiles.write_checkpoint(note)
+        tiles.write_checkpoint(note)  # also at the same size: it compares the roots
+        if published // TILE_WIDTH < size // TILE_WIDTH:
+            tiles.prune_partials(published)
+
+
+def _without_log(home: Home) -> None:
+    """Bring the database to the newest schema; `HomeTaken` when it holds a log already."""
+    home.path.mkdir(parents=True, exist_ok=True)
+    migrate(home.database_url)
+    database = Database(home.database_url)
+    try:
+        with suppress(LogMissing), database.read() as session:
+            ledger_log.origin(session)
+            raise HomeTaken(path=f"the database of {home.path}")
+    finally:
+        database.dispose()
+
+
+def _clock_of_log(database: Database) -> Clock:
+    """The database's clock, which is the one the log began with, else `ClockRefused`."""
+    clock = clock_of(database)
+    with database.read() as session:
+        (genesis,) = ledger_log.leaves(session, 0, 1)
+    began = parse_payload(decode_leaf(genesis)[1].payload).facts["clock"]
+    if (began == "simulated") != clock.simulated:
+        raise ClockRefused(reason=f"the log began on {began} time and keeps to it")
+    return clock
 
 
 def _write_genesis(

@@ -41,6 +41,7 @@ class KeyRing:
             file.write(key.to_pem(self._passphrase))
             file.flush()
             os.fsync(file.fileno())
+        _sync(self._folder)  # the log will name this key
         self._open[name] = key
         return key
 
@@ -55,6 +56,14 @@ class KeyRing:
         return key
 
 
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _secret(folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / "secret"
@@ -62,4 +71,7 @@ def _secret(folder: Path) -> str:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(32))
+            file.flush()
+            os.fsync(file.fileno())
+        _sync(folder)
     return path.read_text().strip()
