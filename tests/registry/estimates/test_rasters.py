@@ -1,0 +1,103 @@
+"""Input files are checked when they come, and kept under the digest of their bytes."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from geo.errors import RasterCrsMissing, RasterNotGeotiff
+from registry.estimates.methods.errors import BadPlotFile
+from registry.estimates.models import PlotFile, Raster
+from registry.estimates.rasters import (
+    list_plot_files,
+    list_rasters,
+    register_plots,
+    register_raster,
+    stored_file,
+)
+from registry.estimates.rules import ProductUnknown, RegisteredOtherwise
+from registry.installation import Installation
+from tests.registry.forest import HEADER, plots_text, write
+
+ON = date(2020, 1, 1)
+
+
+def register(installation: Installation, path: Path, **changed: Any) -> Raster:
+    given: dict[str, Any] = {"kind": "agb", "product": "invented", "taken_on": ON} | changed
+    with installation.database.write() as session:
+        return register_raster(session, installation.home, path, **given)
+
+
+def plots(installation: Installation, path: Path, text: str, **changed: Any) -> PlotFile:
+    path.write_text(text, encoding="utf-8")
+    with installation.database.write() as session:
+        return register_plots(session, installation.home, path, **changed)
+
+
+def kept(installation: Installation) -> int:
+    with installation.database.read() as session:
+        return len(list_rasters(session)) + len(list_plot_files(session))
+
+
+def test_a_raster_is_kept_under_its_digest(installation: Installation, tmp_path: Path) -> None:
+    path = write(tmp_path / "density.tif", 50.0)
+    row = register(installation, path)
+    stored = stored_file(installation.home, row.sha256)
+    assert stored is not None
+    assert stored.read_bytes() == path.read_bytes()
+    assert (row.kind, row.unit, row.file_name) == ("agb", "t/ha", "density.tif")
+    assert register(installation, path).sha256 == row.sha256
+    assert kept(installation) == 1
+
+
+def test_the_same_bytes_are_not_two_things(installation: Installation, tmp_path: Path) -> None:
+    path = write(tmp_path / "density.tif", 50.0)
+    register(installation, path)
+    with pytest.raises(RegisteredOtherwise):
+        register(installation, path, kind="agb_sd")
+
+
+def test_a_file_that_is_no_geotiff_is_refused(installation: Installation, tmp_path: Path) -> None:
+    path = tmp_path / "density.tif"
+    path.write_bytes(b"this is not a raster")
+    with pytest.raises(RasterNotGeotiff):
+        register(installation, path)
+    assert kept(installation) == 0
+    assert not list(installation.home.rasters.iterdir())
+
+
+def test_a_raster_without_a_coordinate_system_is_refused(
+    installation: Installation, tmp_path: Path, test_data: Path
+) -> None:
+    with pytest.raises(RasterCrsMissing):
+        register(installation, test_data / "rasters" / "nouragues" / "nouragues_map_pred.tif")
+    assert kept(installation) == 0
+
+
+def test_a_land_cover_needs_a_product_whose_classes_are_known(
+    installation: Installation, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "cover.tif", np.float32(2).item())
+    with pytest.raises(ProductUnknown):
+        register(installation, path, kind="land_cover", product="somebody's")
+    assert kept(installation) == 0
+
+
+def test_plots_are_kept_under_their_digest(installation: Installation, tmp_path: Path) -> None:
+    row = plots(installation, tmp_path / "plots.csv", plots_text())
+    assert (row.plots, row.measurement) == (6, "volume")
+    assert stored_file(installation.home, row.sha256) is not None
+    with pytest.raises((RegisteredOtherwise, BadPlotFile)):
+        plots(installation, tmp_path / "plots.csv", plots_text(), measurement="trees")
+
+
+def test_every_fault_of_a_plot_file_is_listed_and_nothing_is_kept(
+    installation: Installation, tmp_path: Path
+) -> None:
+    bad = f"{HEADER}\nP1,marble,118.8,29,0.06,2020-01-01,-5,2024-12-01,60\n"
+    with pytest.raises(BadPlotFile) as refused:
+        plots(installation, tmp_path / "plots.csv", bad)
+    assert refused.value.facts["count"] == 2
+    assert kept(installation) == 0
