@@ -8,8 +8,8 @@
 
 `code` is stable, `detail` is one sentence in the reader's language, `facts` are the sentence's values, and
 `errors` lists what is wrong one by one where there is more than one thing. The status of a refusal is that
-of its class, else of the nearest class above it; the roots of the packages have none, so that every room
-says what its refusals mean. Anything that is not a refusal is a fault of ours: 500, a reference, no detail.
+of its class, else of the nearest class above it; the roots of ledger and registry have none, so that every
+room says what its refusals mean. Anything that is not a refusal is a fault of ours: 500, a reference, no detail.
 """
 
 import json
@@ -69,6 +69,7 @@ STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     http.InternalFault: BROKEN,
     # who may, and what was asked before
     accounts.NotFound: MISSING,
+    accounts.RoleRefused: UNPROCESSABLE,
     office.RequestIdMalformed: BAD,
     office.RequestIdReused: UNPROCESSABLE,
     office.RequestUnknown: MISSING,
@@ -80,6 +81,7 @@ STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     acts.NotSimulated: CONFLICT,
     keyring.KeyNotHeld: CONFLICT,
     clock.ClockRefused: CONFLICT,
+    clock.ClockJumped: UNAVAILABLE,
     apportion.NothingToShareBy: UNPROCESSABLE,
     # the installation
     writer.WriterStopped: UNAVAILABLE,
@@ -151,10 +153,9 @@ STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     entry.MalformedPayload: UNPROCESSABLE,
     replay.ReplayRefusal: CONFLICT,
     # files of land and rasters
-    geo.FileUnreadable: UNPROCESSABLE,
+    GeoRefusal: UNPROCESSABLE,
     geo.FileTooLarge: TOO_LARGE,
     geo.FormatUnsupported: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    geo.ReaderStopped: UNPROCESSABLE,
 }
 
 LISTS: Final = ("errors", "rows", "faults", "parcels", "overlaps")
