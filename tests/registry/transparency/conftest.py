@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.registry.story import Story, dialect, story
+from tests.registry.story import Story, dialect, issued, sold, story
 from tests.registry.transparency.life import Life, live
 
-__all__ = ["dialect", "life", "story"]
+__all__ = ["dialect", "issued", "life", "sold", "story"]
 
 
 @pytest.fixture
