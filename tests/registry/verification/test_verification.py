@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from registry.machine import Mandate, NotAuthorised, Role, TransitionRefused
 from registry.parcels.rules import NotIndependent
@@ -24,6 +25,7 @@ from registry.verification.service import (
     AcceptPeriod,
     RejectPeriod,
     ReturnPeriod,
+    _require_independent,
     verified_parcels,
     verified_quantity,
 )
@@ -233,3 +235,22 @@ def test_an_ordinary_removal_takes_one_verifier(forest: Forest) -> None:
     other = forest.land.people.member(Role.VERIFIER, "核查机构乙")
     with pytest.raises(SecondVerifierUnneeded):
         forest.verify(second_verifier=other.organisation)
+
+
+class Buyers:
+    """A market in which the named organisations hold options."""
+
+    def __init__(self, *organisations: str) -> None:
+        self.organisations = organisations
+
+    def parties(self, session: Session, project: str) -> tuple[str, ...]:
+        return self.organisations
+
+
+def test_who_bought_an_option_cannot_verify(forest: Forest) -> None:
+    verifier = forest.land.verifier.organisation
+    with forest.land.people.installation.database.read() as session:
+        period = load_period(session, forest.opened())
+        _require_independent(session, verifier, period, Buyers())
+        with pytest.raises(NotIndependent):
+            _require_independent(session, verifier, period, Buyers("somebody", verifier))
