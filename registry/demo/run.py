@@ -88,4 +88,4 @@ def _audit(story: Story, home: Home) -> None:
         report = audit(home)
         if not report.passed:
             raise RuntimeError("\n".join(map(str, report.findings)))
-        line(f"{sum(report.made.values()):,} checks of {report.size} entries, none failed")
+        line(f"{len(report.made)} kinds of checks over {report.size} entries and every table: all hold")

@@ -44,8 +44,7 @@ def log_line(story: Story) -> str:
     note = tiles.checkpoint_bytes()
     assert note is not None
     checkpoint = open_checkpoint(note, story.installation.signer.verifier)
-    files = sum(1 for path in tiles.path.rglob("*") if path.is_file())
-    return f"{checkpoint.size} signed entries under one checkpoint, published as {files} static files"
+    return f"{checkpoint.size} signed entries under one checkpoint, published as tiles in log/"
 
 
 def _count(session: Session, model: type[Parcel]) -> int:
