@@ -34,8 +34,8 @@ CLAIM: Final = Machine(
     "none",
     {
         ("none", "activate"): step("active", Role.SYSTEM),
-        # caused by the parcel's closing, in its entry
-        ("active", "end"): step("ended", Role.SYSTEM),
+        # caused by the closing of the parcel, in its entry and by its signer
+        ("active", "end"): step("ended", Role.REGISTRY_ADMIN),
     },
 )
 
