@@ -19,7 +19,7 @@ from rich.table import Table
 
 from geo.errors import GeoRefusal
 from ledger.errors import LedgerRefusal
-from registry.errors import RegistryRefusal
+from registry.errors import HomeMissing, RegistryRefusal
 from registry.settings import Home, Settings
 
 app = typer.Typer(
@@ -68,8 +68,12 @@ def _rows(facts: Mapping[str, object]) -> list[dict[str, object]]:
 
 
 def home_at(path: Path | None) -> Home:
+    """The installation meant: a folder that has its own `tanhui.db` keeps its tables there, whatever the
+    environment says.
+    """
     settings = Settings()
-    return Home.at(path or settings.home, settings.database_url)
+    folder = path or settings.home
+    return Home.at(folder, None if (folder / "tanhui.db").exists() else settings.database_url)
 
 
 @contextmanager
@@ -220,8 +224,9 @@ def demo(
 @app.command()
 def audit(
     folder: Annotated[
-        Path, typer.Argument(help="an installation's folder, with log/, log.vkey and tanhui.db")
-    ],
+        Path | None, typer.Argument(help="the folder with log/, log.vkey and tanhui.db [default: the home]")
+    ] = None,
+    home: HomeOption = None,
     log_only: Annotated[
         bool, typer.Option("--log-only", help="use nothing but log/ and log.vkey, as a stranger has them")
     ] = False,
@@ -230,12 +235,11 @@ def audit(
     """Replay the published log from zero and hold tables, rules and certificates against it."""
     from registry.transparency.audit import audit as run_audit
 
-    home = Home.at(folder, Settings().database_url)
-    if not home.vkey.exists():
-        errors.print(f"[red]refused[/red] home_missing: {folder} has no log.vkey", soft_wrap=True)
-        raise typer.Exit(REFUSED)
+    target = home_at(folder or home)
+    if not target.vkey.exists():
+        raise HomeMissing(path=str(target.path))
     with progress_bar() as advance:
-        report = run_audit(home, advance, log_only=log_only)
+        report = run_audit(target, advance, log_only=log_only)
     if as_json:
         console.print_json(json.dumps(report.to_json()))
     else:
@@ -294,11 +298,12 @@ def certificate_verify(
     vkey: Annotated[
         Path | None, typer.Option(help="the log's verifier key file [default: log.vkey beside or above]")
     ] = None,
+    home: HomeOption = None,
 ) -> None:
     """Check a certificate offline: signature, inclusion, and each stated field."""
     from registry.documents.bundle import read_bundle, verify_bundle
 
-    key = (vkey or _vkey_near(file)).read_text().strip()
+    key = (vkey or _vkey_near(file, home)).read_text(encoding="ascii", errors="replace").strip()
     bundle = read_bundle(file)
     verified = verify_bundle(bundle.proof, bundle.entry, bundle.statement, key, bundle.pdf)
     for step in verified.steps:
@@ -306,11 +311,13 @@ def certificate_verify(
     console.print(f"[green]verified[/green] {bundle.number}")
 
 
-def _vkey_near(file: Path) -> Path:
-    for folder in (file.absolute().parent, *file.absolute().parents[:2]):
+def _vkey_near(file: Path, home: Path | None) -> Path:
+    """The key in the home that was named, else beside the file or above it, else in the default home."""
+    folders = (home,) if home else (*file.absolute().parents[:2], home_at(None).path)
+    for folder in folders:
         if (folder / "log.vkey").exists():
             return folder / "log.vkey"
-    raise typer.BadParameter("no log.vkey found near the file; name it with --vkey")
+    raise HomeMissing(path=str(folders[0]))
 
 
 if __name__ == "__main__":

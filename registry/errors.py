@@ -20,3 +20,8 @@ class RegistryRefusal(Exception):
 
     def __str__(self) -> str:
         return self.template.format(**self.facts)
+
+
+class HomeMissing(RegistryRefusal):
+    code: ClassVar[str] = "home_missing"
+    template: ClassVar[str] = "{path} holds no installation; `tanhui db create` makes one."

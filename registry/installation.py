@@ -30,7 +30,7 @@ from registry.acts import ROOT
 from registry.catalogue import ACTS, PROJECTIONS
 from registry.clock import Clock, ClockRefused, SystemClock, clock_of, milliseconds
 from registry.database import Database, migrate
-from registry.errors import RegistryRefusal
+from registry.errors import HomeMissing, RegistryRefusal
 from registry.keyring import KeyRing
 from registry.machine import Mandate
 from registry.office import Office
@@ -44,11 +44,6 @@ LOG_KEY, ROOT_KEY, SYSTEM_KEY = "log", "root", "system"
 class HomeTaken(RegistryRefusal):
     code: ClassVar[str] = "home_taken"
     template: ClassVar[str] = "{path} holds an installation already."
-
-
-class HomeMissing(RegistryRefusal):
-    code: ClassVar[str] = "home_missing"
-    template: ClassVar[str] = "{path} holds no installation; `tanhui db create` makes one."
 
 
 class DatabaseBehind(RegistryRefusal):
