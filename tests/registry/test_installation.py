@@ -15,7 +15,8 @@ from ledger.merkle import inclusion_proof, leaf_hash, verify_inclusion
 from ledger.tiles import TILE_WIDTH
 from registry.accounts.service import RegisterPerson
 from registry.clock import milliseconds
-from registry.installation import HomeMissing, HomeTaken, Installation, publish
+from registry.errors import HomeMissing
+from registry.installation import HomeTaken, Installation, publish
 from registry.settings import Home
 from registry.transparency.audit import audit
 from tests.registry.conftest import START
