@@ -1,4 +1,4 @@
-"""Issuances held against what was verified: I5, I6, I7, and I9 where it is about the verifier.
+"""Issuances held against what was verified: I5, I6, I7, and I9 where it is about who verifies.
 
 From the entries alone. Every approved issuance is planned again from the verifier's statement, the
 programme's terms and what was issued before; then the blocks the entry opens must be those of the plan. No
@@ -257,9 +257,32 @@ def judge_statement(history: History, entry: Entry, state: LedgerState, report: 
     report.expect("I9", facts["verifier"] == signer, where, f"{signer} signed for {facts['verifier']}")
     second = facts["second_verifier"]
     report.expect("I9", second != signer, where, f"{signer} is both verifiers")
+    if second:
+        others = {state.actor_key(one.keyid).person for one in entry.envelope.signatures} - {entry.payload.by}
+        report.expect(
+            "I9", bool(others & history.people_of(second)), where, f"nobody of {second} signed with {signer}"
+        )
     for verifier in (signer, *((second,) if second else ())):
         stake = _stake(history, verifier, history.parties(period.project))
         report.expect("I9", stake is None, where, f"{verifier} is not independent: {stake}")
+
+
+def judge_reviews(history: History, entry: Entry, state: LedgerState, report: Report) -> None:
+    """I9 of reviews: who accepts a parcel or validates a project has no stake in it."""
+    payload = entry.payload
+    facts: dict[str, Any] = payload.facts
+    match payload.machine, payload.action:
+        case "parcel", "accept":
+            operator = history.operators[payload.subject, facts["version"]]
+            parties = {history.owners[payload.subject], *((operator,) if operator else ())}
+        case "project", "validate":
+            parties = history.parties(payload.subject)
+        case _:
+            return
+    reviewer = history.organisation(entry)
+    stake = _stake(history, reviewer, parties)
+    where = f"entry {entry.index} {payload.machine} {payload.subject}"
+    report.expect("I9", stake is None, where, f"{reviewer} is not independent: {stake}")
 
 
 def _stake(history: History, verifier: str, parties: set[str]) -> str | None:

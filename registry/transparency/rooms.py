@@ -9,7 +9,7 @@ from typing import Final
 from ledger.errors import LedgerRefusal
 from ledger.replay import Entry, LedgerState
 from registry.errors import RegistryRefusal
-from registry.transparency.carbon import judge_issuance, judge_sources, judge_statement
+from registry.transparency.carbon import judge_issuance, judge_reviews, judge_sources, judge_statement
 from registry.transparency.findings import Report
 from registry.transparency.history import History
 from registry.transparency.promises import judge_options
@@ -18,6 +18,7 @@ from registry.transparency.splits import judge_money
 Judge = Callable[[History, Entry, LedgerState, Report], None]
 
 JUDGES: Final[Mapping[Judge, str]] = {
+    judge_reviews: "I9",
     judge_statement: "I5",
     judge_issuance: "I5",
     judge_sources: "I5",

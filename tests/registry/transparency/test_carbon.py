@@ -113,7 +113,7 @@ def test_an_issuance_without_a_statement_is_found(telling: Telling) -> None:
 def test_units_out_of_nowhere_are_found(telling: Telling) -> None:
     source = issuance_account(PROGRAMME)
     opened = OpenBlock("free", "project", "issuance.2023", UnitRange(1, 5), UNITS, OWN, source)
-    assert failed(telling.see("parcel", "accept", "parcel 1", {}, [opened])) == {"I5"}
+    assert failed(telling.see("parcel", "return", "parcel 1", {}, [opened])) == {"I5"}
 
 
 def test_a_residue_that_changes_by_itself_is_found(telling: Telling) -> None:
@@ -121,7 +121,7 @@ def test_a_residue_that_changes_by_itself_is_found(telling: Telling) -> None:
         Posting(residue_source(PROGRAMME), RESIDUE, -5),
         Posting(residue_account("project"), RESIDUE, 5),
     )
-    assert failed(telling.see("parcel", "accept", "parcel 1", {}, [Transfer("t", postings)])) == {"I5"}
+    assert failed(telling.see("parcel", "return", "parcel 1", {}, [Transfer("t", postings)])) == {"I5"}
 
 
 def test_facts_of_another_shape_are_a_finding_and_no_crash(telling: Telling) -> None:
@@ -154,7 +154,7 @@ def test_units_that_leave_the_buffer_for_a_holder_are_found(telling: Telling) ->
     assert issue(telling, plan) == set()
     postings = (Posting(BUFFER, UNITS, -plan.buffer_units), Posting(OWN, UNITS, plan.buffer_units))
     taken = Transfer("t", postings, (Move("issuance.2023.kept", OWN),))
-    assert failed(telling.see("parcel", "accept", "parcel 1", {}, [taken])) == {"I6", "I8"}
+    assert failed(telling.see("parcel", "return", "parcel 1", {}, [taken])) == {"I6", "I8"}
 
 
 # ---- I7 ----------------------------------------------------------------------------------------------------
@@ -231,6 +231,16 @@ def test_a_verifier_who_also_works_for_a_village_is_found(telling: Telling) -> N
     assert failed(telling.see("statement", "sign", "statement 3", STATED, by="verifier")) == set()
 
 
+@pytest.mark.parametrize(
+    ("machine", "action", "subject"), [("parcel", "accept", "parcel 1"), ("project", "validate", "project")]
+)
+def test_a_reviewer_with_a_stake_is_found(telling: Telling, machine: str, action: str, subject: str) -> None:
+    facts = {"version": 1}
+    assert failed(telling.see(machine, action, subject, facts, by="verifier")) == set()
+    assert failed(telling.see(machine, action, subject, facts, by="upper")) == {"I9"}
+    assert failed(telling.see(machine, action, subject, facts, by="operator")) == {"I9"}
+
+
 def test_an_issuance_proposed_by_its_verifier_is_found(telling: Telling) -> None:
     telling.history.proposals["issuance"] = "verifier"
     assert issue(telling, telling.plan()) == {"I9"}
@@ -247,4 +257,4 @@ def test_units_that_move_without_a_sale_are_found(telling: Telling) -> None:
     firm, count = units_account("firm", PROGRAMME), plan.units - plan.buffer_units
     postings = (Posting(OWN, UNITS, -count), Posting(firm, UNITS, count))
     given_away = Transfer("t", postings, (Move("issuance.2023.own", firm),))
-    assert failed(telling.see("parcel", "accept", "parcel 1", {}, [given_away])) == {"I8"}
+    assert failed(telling.see("parcel", "return", "parcel 1", {}, [given_away])) == {"I8"}
