@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any, Final, TypeVar
 
 from ledger.canonical import JsonValue, encode
-from registry.estimates.methods import MethodVersion, method_version
+from registry.estimates.methods import MethodVersion, RiskMode, method_version
 from registry.estimates.rasters import FOREST_CLASSES
 from registry.estimates.rules import ProductUnknown, RasterDatesWrong, RecordMalformed
 from registry.programmes.rules import Terms
@@ -26,7 +26,14 @@ RASTERS: Final[Mapping[str, str]] = {
 }
 """The rasters of a run and the kind that each must be."""
 
-TERMS_USED: Final = ("risk_mode", "buffer_ppm", "baseline_ppm", "plausible_kg_ha_year", "refused_kg_ha_year")
+TERMS_USED: Final = (
+    "risk_mode",
+    "buffer_ppm",
+    "withheld_ppm",
+    "baseline_ppm",
+    "plausible_kg_ha_year",
+    "refused_kg_ha_year",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,7 @@ class TermsInput:
     programme: str
     risk_mode: str
     buffer_ppm: int
+    withheld_ppm: int
     baseline_ppm: int
     plausible_kg_ha_year: int
     refused_kg_ha_year: int
@@ -83,11 +91,19 @@ class TermsInput:
             programme=programme,
             risk_mode=terms.risk_mode,
             buffer_ppm=terms.buffer_ppm,
+            withheld_ppm=terms.withheld_ppm,
             baseline_ppm=terms.baseline_ppm,
             plausible_kg_ha_year=terms.plausible_kg_ha_year,
             refused_kg_ha_year=terms.refused_kg_ha_year,
             assumed=assumed,
         )
+
+    @property
+    def risk_ppm(self) -> int:
+        """The share held against reversal: deducted here in mode `deduct`, taken from the units as buffer
+        otherwise.
+        """
+        return self.withheld_ppm if self.risk_mode == RiskMode.DEDUCT else self.buffer_ppm
 
 
 @dataclass(frozen=True, slots=True)

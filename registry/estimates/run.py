@@ -332,7 +332,7 @@ def _chain(inputs: RunInputs, method: MethodVersion, change: Change) -> Chain:
             delta_baseline_tco2e=baseline,
             project_emissions_tco2e=_tonnes(inputs.project_emissions_kg),
             leakage_tco2e=_tonnes(inputs.leakage_kg),
-            k_risk=Decimal(inputs.terms.buffer_ppm).scaleb(-6),
+            k_risk=Decimal(inputs.terms.risk_ppm).scaleb(-6),
             rule=method.rule,
         )
     except UncertaintyTooHigh:
@@ -398,7 +398,7 @@ def _lines(inputs: RunInputs, change: Change, chain: Chain) -> list[JsonValue]:
         {
             "line": "non_permanence",
             "tco2e": plain(front and front.risk_withheld_tco2e),
-            "share_ppm": inputs.terms.buffer_ppm,
+            "share_ppm": inputs.terms.risk_ppm,
             "mode": inputs.terms.risk_mode,
         },
         {"line": "issuable", "kg": chain.issuable.verified_kg},

@@ -35,7 +35,9 @@ class Terms:
     `publication_days` are working days (Monday to Friday; the yearly holiday calendar is not known here, so
     it errs on the short side by the holidays). A parcel overlap up to `overlap_ignored_cm2` is none; a sliver
     is gone when eroded by `sliver_erosion_mm` and is, with all slivers of the parcel, at most
-    `sliver_share_ppm` of the smaller parcel. `assumed` names the figures that no published rule sets.
+    `sliver_share_ppm` of the smaller parcel. Against reversal, mode `buffer` issues `buffer_ppm` of the units
+    to the project's buffer; mode `deduct` withholds `withheld_ppm` of the net removal for good. `assumed`
+    names the figures that no published rule sets.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
@@ -46,6 +48,7 @@ class Terms:
     pools: Annotated[tuple[Code, ...], Field(min_length=1)]
     risk_mode: Annotated[str, Field(pattern="^(buffer|deduct)$")]
     buffer_ppm: Share
+    withheld_ppm: Share
     baseline_ppm: Share
     overlap_rule: Code
     overlap_ignored_cm2: Count
@@ -98,6 +101,8 @@ def check_terms(terms: Terms) -> None:
         > terms.refused_kg_ha_year,
         "a pool is named twice": len(set(terms.pools)) != len(terms.pools),
         "risk mode deduct has no buffer": terms.risk_mode == "deduct" and terms.buffer_ppm > 0,
+        "risk mode deduct withholds a share": terms.risk_mode == "deduct" and terms.withheld_ppm == 0,
+        "risk mode buffer withholds nothing": terms.risk_mode == "buffer" and terms.withheld_ppm > 0,
         "assumed names a figure that is none": not set(terms.assumed) <= set(Terms.__dataclass_fields__),
     }
     for reason, holds in contradictions.items():

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from registry.estimates.rules import PlotUnplaced, ProductUnknown, RecordMalform
 from registry.estimates.run import RunRecord, compute
 
 METHOD = "zj-ph-forest-management/1"
-TERMS = TermsInput("ZJ-PH.1", "buffer", 100_000, 300_000, 12_000, 30_000, ("baseline_ppm",))
+TERMS = TermsInput("ZJ-PH.1", "buffer", 100_000, 0, 300_000, 12_000, 30_000, ("baseline_ppm",))
 
 
 @dataclass(frozen=True)
@@ -292,6 +293,20 @@ def test_every_method_for_stand_volumes_runs(villages: Given, run: RunRecord, me
     assert other.tier == "verified"
     assert other.inputs.digest() != run.inputs.digest()
     assert 0.5 < other.estimate_kg / run.estimate_kg < 2
+
+
+def test_a_programme_that_deducts_withholds_its_share_for_good(villages: Given, run: RunRecord) -> None:
+    """The same forest: what is withheld is missing from the kilograms, rounded down once."""
+    terms = replace(TERMS, risk_mode="deduct", buffer_ppm=0, withheld_ppm=150_000)
+    deducted = villages.run(terms=terms)
+    chain: Any = deducted.document["chain"]
+    lines = {line["line"]: line for line in chain}
+    net, withheld = (Decimal(lines[name]["tco2e"]) for name in ("net_reduction", "non_permanence"))
+    assert withheld == net * Decimal("0.15")
+    assert deducted.estimate_kg == math.floor((net - withheld) * 1000)
+    assert run.estimate_kg == math.floor(net * 1000)
+    assert lines["non_permanence"]["share_ppm"] == 150_000
+    assert sum(kg for _, kg in deducted.parcels) == deducted.estimate_kg
 
 
 def test_pixel_shares_are_exactextracts(run: RunRecord, villages: Given, tmp_path: Path) -> None:

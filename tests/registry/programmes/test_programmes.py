@@ -106,7 +106,9 @@ def test_an_unknown_programme_is_not_found(people: People) -> None:
         ({"period_years_max": 21}, "period_years_max"),
         ({"plausible_kg_ha_year": 40_000}, "plausible"),
         ({"pools": ("forest-biomass", "forest-biomass")}, "twice"),
-        ({"risk_mode": "deduct"}, "buffer"),
+        ({"risk_mode": "deduct", "withheld_ppm": 100_000}, "deduct has no buffer"),
+        ({"risk_mode": "deduct", "buffer_ppm": 0}, "deduct withholds"),
+        ({"withheld_ppm": 1}, "buffer withholds nothing"),
         ({"assumed": ("rainfall",)}, "assumed"),
     ],
 )
