@@ -31,7 +31,18 @@ from ledger import books, entry, replay
 from ledger import errors as ledger
 from ledger.errors import LedgerRefusal
 from ledger.log import LogCorrupt, LogMissing
-from registry import acts, apportion, clock, installation, keyring, machine, office, projections, writer
+from registry import (
+    acts,
+    apportion,
+    clock,
+    installation,
+    keyring,
+    machine,
+    office,
+    projections,
+    settings,
+    writer,
+)
 from registry.accounts import service as accounts
 from registry.documents import errors as documents
 from registry.errors import RegistryRefusal
@@ -86,7 +97,7 @@ STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     # the installation
     writer.WriterStopped: UNAVAILABLE,
     installation.HomeTaken: CONFLICT,
-    installation.HomeMissing: UNAVAILABLE,
+    settings.HomeMissing: UNAVAILABLE,
     installation.DatabaseBehind: UNAVAILABLE,
     projections.UnknownMachine: UNAVAILABLE,
     LogMissing: UNAVAILABLE,
@@ -187,9 +198,7 @@ def problem(refusal: Refused, language: Language, headers: Mapping[str, str] | N
     """The answer that a refusal is."""
     status = status_of(type(refusal)) or BROKEN
     facts = dict(refusal.facts)
-    errors = [
-        item for name in LISTS if isinstance(facts.get(name), list) for item in _listed(facts.pop(name))
-    ]
+    errors = [item for name in LISTS if name in facts for item in _listed(facts, name)]
     body = {
         "type": f"urn:tanhui:problem:{refusal.code}",
         "title": translate(status.phrase, language),
@@ -208,7 +217,12 @@ def problem(refusal: Refused, language: Language, headers: Mapping[str, str] | N
     )
 
 
-def _listed(items: list[Any]) -> list[dict[str, Any]]:
+def _listed(facts: dict[str, object], name: str) -> list[dict[str, Any]]:
+    """Take a list out of the facts; what is no list stays there."""
+    items = facts[name]
+    if not isinstance(items, list):
+        return []
+    del facts[name]
     return [item if isinstance(item, dict) else {"value": item} for item in items]
 
 
@@ -263,7 +277,9 @@ def fault(request: Request, broken: BaseException) -> Response:
 
 
 class Faults:
-    """Outermost: whatever no handler took becomes a 500 with a reference, unless an answer has begun."""
+    """Outermost: what no handler took (another middleware's refusal, a fault) becomes a problem too, unless an
+    answer has begun.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -284,4 +300,6 @@ class Faults:
         except Exception as broken:
             if begun:
                 raise
-            await fault(Request(scope), broken)(scope, receive, send)
+            refused = isinstance(broken, RegistryRefusal | LedgerRefusal | GeoRefusal)
+            answer = await _refused(Request(scope), broken) if refused else fault(Request(scope), broken)
+            await answer(scope, receive, send)

@@ -6,10 +6,11 @@ tables hold, and the certificates by the log. With `log_only` it needs nothing b
 says which checks it did not make.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -21,7 +22,7 @@ from ledger.log import books_rows, key_row, posting_rows
 from ledger.merkle import Frontier, leaf_hash
 from ledger.note import NoteVerifier
 from ledger.replay import Entry, LedgerState
-from ledger.tiles import CHECKPOINT
+from ledger.tiles import CHECKPOINT, TileDirectory
 from registry.catalogue import MACHINES, PROJECTIONS
 from registry.database import Base, Database
 from registry.projections import project, steps_of
@@ -36,6 +37,10 @@ from registry.transparency.land import check_land
 from registry.transparency.rooms import JUDGES, Rooms
 
 Progress = Callable[[str, int, int], None]
+
+ATTEMPTS: Final = 4
+SETTLE_SECONDS: Final = 0.3
+"""A commit is published within this time, as a rule."""
 
 
 def silent(_step: str, _done: int, _total: int) -> None:
@@ -56,7 +61,28 @@ class Replayed:
 
 
 def audit(home: Home, progress: Progress = silent, *, log_only: bool = False) -> Report:
-    """Audit an installation's folder. Findings are in the report; only a missing folder or key raises."""
+    """Audit an installation's folder. Findings are in the report; only a missing folder or key raises.
+
+    A log that grew meanwhile is audited again, a few times: what failed may only have been of two moments.
+    """
+    for _ in range(ATTEMPTS - 1):
+        report = _audit_once(home, progress, log_only=log_only)
+        if report.passed or not _grew(home, report):
+            return report
+    return _audit_once(home, progress, log_only=log_only)
+
+
+def _grew(home: Home, report: Report) -> bool:
+    """Whether more was published than was audited, or is about to be."""
+    if report.behind:
+        time.sleep(SETTLE_SECONDS)
+    try:
+        return TileDirectory(home.log).published_size() > report.size > 0
+    except LedgerRefusal:
+        return False
+
+
+def _audit_once(home: Home, progress: Progress, *, log_only: bool) -> Report:
     report = Report()
     vkey = home.vkey.read_text().strip()
     replayed = replay_published(home, vkey, report, progress, log_only=log_only)
@@ -203,6 +229,8 @@ def hold_installation(home: Home, vkey: str, replayed: Replayed, report: Report)
     database = Database(home.database_url)
     try:
         with database.read() as served:
+            if served.get_bind().dialect.name == "postgresql":  # one moment, as SQLite reads anyway
+                served.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             _check_freshness(served, len(replayed.leaves), report)
             compare_tables(replayed.session, served, report)
             check_commitments(served, report)
@@ -219,6 +247,7 @@ def hold_installation(home: Home, vkey: str, replayed: Replayed, report: Report)
 def _check_freshness(served: Session, size: int, report: Report) -> None:
     """A published log that is older than the database hides the newest entries."""
     committed = served.execute(sa.select(tables.head.c.size)).scalar_one_or_none()
+    report.behind = committed is not None and committed > size
     report.expect(
         "L1", committed == size, CHECKPOINT, f"it is of {size} entries; the database committed {committed}"
     )

@@ -50,6 +50,8 @@ class Report:
     """The outcome of an audit. `made` counts checks; a check that was not made is not passed either."""
 
     size: int = 0
+    behind: bool = False
+    """The database had committed more than was published."""
     made: dict[str, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)

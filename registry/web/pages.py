@@ -125,7 +125,7 @@ def villages_of(parcels: Sequence[PublicParcel]) -> list[Village]:
             float(mu_of_cm2(sum(parcel.area_cm2 for parcel in own))),
             sum(parcel.status == "enrolled" for parcel in own),
         )
-        for name, own in sorted(by_name.items())
+        for name, own in by_name.items()
     ]
 
 

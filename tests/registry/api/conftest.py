@@ -1,0 +1,35 @@
+"""One life over HTTP on each database, shared by the tests of this folder, which only add to it."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+
+from registry.installation import Installation
+from registry.settings import Home
+from tests.postgres import Cluster
+from tests.registry.api.life import Life, begin, lived
+
+NOW = datetime(2025, 3, 3, 1, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="package", params=["sqlite", "postgresql"])
+def life(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+    """A served registry in which everything has happened once."""
+    folder = tmp_path_factory.mktemp("api")
+    url = _postgres(request) if request.param == "postgresql" else None
+    home = Home.at(folder / "home", url)
+    installation = Installation.create(home, "tanhui.test/log", simulated_at=NOW)
+    begun = begin(folder, home, url, installation)
+    try:
+        yield lived(begun)
+    finally:
+        begun.served.stop()
+
+
+def _postgres(request: pytest.FixtureRequest) -> str:
+    cluster: Cluster = request.getfixturevalue("postgres_template")
+    with psycopg.connect(cluster.conninfo(), autocommit=True) as connection:
+        connection.execute("create database served template migrated")
+    return cluster.url("served")
