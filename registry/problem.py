@@ -40,12 +40,11 @@ from registry import (
     machine,
     office,
     projections,
-    settings,
     writer,
 )
 from registry.accounts import service as accounts
 from registry.documents import errors as documents
-from registry.errors import RegistryRefusal
+from registry.errors import HomeMissing, RegistryRefusal
 from registry.estimates import rules as estimates
 from registry.estimates.methods import errors as methods
 from registry.issuance import rules as issuance
@@ -97,7 +96,7 @@ STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     # the installation
     writer.WriterStopped: UNAVAILABLE,
     installation.HomeTaken: CONFLICT,
-    settings.HomeMissing: UNAVAILABLE,
+    HomeMissing: UNAVAILABLE,
     installation.DatabaseBehind: UNAVAILABLE,
     projections.UnknownMachine: UNAVAILABLE,
     LogMissing: UNAVAILABLE,
@@ -277,8 +276,8 @@ def fault(request: Request, broken: BaseException) -> Response:
 
 
 class Faults:
-    """Outermost: what no handler took (another middleware's refusal, a fault) becomes a problem too, unless an
-    answer has begun.
+    """Outermost: what no handler took (another middleware's refusal, a fault) becomes a problem too, unless
+    an answer has begun.
     """
 
     def __init__(self, app: ASGIApp) -> None:
