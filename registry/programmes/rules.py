@@ -24,6 +24,7 @@ Positive = Annotated[int, Field(ge=1, le=2**53 - 1)]
 Share = Annotated[int, Field(ge=0, le=MILLION)]
 """A share in parts per million of the whole."""
 Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
+MethodId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._@/-]{1,80}$")]
 IsoDate = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 
 
@@ -36,7 +37,8 @@ class Terms:
     it errs on the short side by the holidays). A parcel overlap up to `overlap_ignored_cm2` is none; a sliver
     is gone when eroded by `sliver_erosion_mm` and is, with all slivers of the parcel, at most
     `sliver_share_ppm` of the smaller parcel. Against reversal, mode `buffer` issues `buffer_ppm` of the units
-    to the project's buffer; mode `deduct` withholds `withheld_ppm` of the net removal for good. `assumed`
+    to the project's buffer; mode `deduct` withholds `withheld_ppm` of the net removal for good. `methods`
+    are the method versions that a project may be submitted with. `assumed`
     names the figures that no published rule sets.
     """
 
@@ -49,6 +51,7 @@ class Terms:
     risk_mode: Annotated[str, Field(pattern="^(buffer|deduct)$")]
     buffer_ppm: Share
     withheld_ppm: Share
+    methods: Annotated[tuple[MethodId, ...], Field(min_length=1)]
     baseline_ppm: Share
     overlap_rule: Code
     overlap_ignored_cm2: Count
@@ -100,6 +103,7 @@ def check_terms(terms: Terms) -> None:
         "plausible_kg_ha_year exceeds refused_kg_ha_year": terms.plausible_kg_ha_year
         > terms.refused_kg_ha_year,
         "a pool is named twice": len(set(terms.pools)) != len(terms.pools),
+        "a method is named twice": len(set(terms.methods)) != len(terms.methods),
         "risk mode deduct has no buffer": terms.risk_mode == "deduct" and terms.buffer_ppm > 0,
         "risk mode deduct withholds a share": terms.risk_mode == "deduct" and terms.withheld_ppm == 0,
         "risk mode buffer withholds nothing": terms.risk_mode == "buffer" and terms.withheld_ppm > 0,

@@ -73,6 +73,13 @@ class ProjectRefused(RegistryRefusal):
     template: ClassVar[str] = "The project was refused."
 
 
+class MethodNotInProgramme(ProjectRefused):
+    code: ClassVar[str] = "method_not_in_programme"
+    template: ClassVar[str] = (
+        "The programme {programme} does not accept the method {method}; it accepts {accepted}."
+    )
+
+
 class ParcelsUnfit(ProjectRefused):
     """Parcels that cannot be in the project; `parcels` lists each with its state."""
 

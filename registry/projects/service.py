@@ -24,7 +24,7 @@ from registry.parcels.models import Parcel, ParcelVersion
 from registry.parcels.rules import PARCEL
 from registry.parcels.service import current_version, load_parcel, load_version, parties_of
 from registry.programmes.models import Programme
-from registry.programmes.rules import Terms
+from registry.programmes.rules import MethodId, Terms
 from registry.programmes.service import load_programme, published_programme, terms_of
 from registry.projects.claims import (
     Claimed,
@@ -43,6 +43,7 @@ from registry.projects.rules import (
     PROJECT,
     ClaimEndRefused,
     DateRange,
+    MethodNotInProgramme,
     NotPublished,
     ObjectionsOpen,
     ParcelNamedTwice,
@@ -71,7 +72,7 @@ class SubmitProject(Command):
     parcels: list[str] = Field(min_length=1, max_length=MAX_PARCELS)
     crediting_from: str = Field(pattern=ISO_DATE)
     crediting_to: str = Field(pattern=ISO_DATE)
-    method: str = Field(pattern=r"^[A-Za-z0-9._@/-]{1,80}$")
+    method: MethodId = Field(description="one of the methods in the terms of the programme")
     benefit_rule: Literal["by_credited_units"] = "by_credited_units"
 
 
@@ -115,6 +116,7 @@ def submit_project(desk: Desk, command: SubmitProject) -> Answer:
     together.
     """
     terms = terms_of(published_programme(desk.session, command.programme))
+    _check_method(command, terms)
     crediting = DateRange(command.crediting_from, command.crediting_to)
     check_crediting(crediting, terms)
     parcels = _own_parcels(desk, command.parcels)
@@ -140,6 +142,14 @@ def submit_project(desk: Desk, command: SubmitProject) -> Answer:
     )
     names.reveal(load_project(desk.session, desk.request_id))
     return {"project": desk.request_id}
+
+
+def _check_method(command: SubmitProject, terms: Terms) -> None:
+    """The programme says how its forests are measured, not the owner (`MethodNotInProgramme`)."""
+    if command.method not in terms.methods:
+        raise MethodNotInProgramme(
+            programme=command.programme, method=command.method, accepted=", ".join(terms.methods)
+        )
 
 
 def publish_project(desk: Desk, command: NameProject) -> Answer:

@@ -13,6 +13,7 @@ from shapely import Polygon
 from geo.crs import LocalFrame, Polygonal, area_m2
 from geo.polygon import canonical
 from geo.vector import FeatureRow, ParcelFile, write_geojson
+from registry.estimates.methods import DEFAULT_METHOD
 from registry.machine import Mandate, Role
 from registry.office import Outcome
 from registry.parcels.imports import ImportReport, examine_rows, import_file, take_in
@@ -161,6 +162,7 @@ class Land:
         parcels: Sequence[str],
         programme: str | None = None,
         crediting: tuple[str, str] = CREDITING,
+        method: str = DEFAULT_METHOD,
     ) -> str:
         command = SubmitProject(
             programme=programme or self.programme,
@@ -169,7 +171,7 @@ class Land:
             parcels=list(parcels),
             crediting_from=crediting[0],
             crediting_to=crediting[1],
-            method="E-F1.1",
+            method=method,
         )
         return str(self.people.do(owner, "project.submit", command).answer["project"])
 

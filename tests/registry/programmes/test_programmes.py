@@ -11,6 +11,7 @@ from ledger.books import Limit
 from ledger.envelope import decode_leaf
 from ledger.log import SqlSource
 from registry.accounts.service import NotFound
+from registry.estimates.methods import DEFAULT_METHOD, METHODS
 from registry.machine import NotAuthorised, Role, TransitionRefused
 from registry.programmes import rules
 from registry.programmes.service import (
@@ -44,6 +45,10 @@ def test_the_figures_are_served_as_the_data_file_says_and_stand_in_the_log(peopl
     newest = list(tiles.read_entries(0, tiles.published_size()))[-1]
     assert b'"buffer_ppm":100000' in decode_leaf(newest)[1].payload
     assert audit(people.installation.home).findings == []
+
+
+def test_the_programmes_methods_are_ones_that_estimates_knows() -> None:
+    assert set(ZJ_PH.terms.methods) <= set(METHODS)
 
 
 def test_publishing_opens_the_programmes_accounts(people: People) -> None:
@@ -109,6 +114,7 @@ def test_an_unknown_programme_is_not_found(people: People) -> None:
         ({"risk_mode": "deduct", "withheld_ppm": 100_000}, "deduct has no buffer"),
         ({"risk_mode": "deduct", "buffer_ppm": 0}, "deduct withholds"),
         ({"withheld_ppm": 1}, "buffer withholds nothing"),
+        ({"methods": (DEFAULT_METHOD, DEFAULT_METHOD)}, "method"),
         ({"assumed": ("rainfall",)}, "assumed"),
     ],
 )
@@ -126,6 +132,7 @@ def test_terms_that_contradict_each_other_are_refused(changed: dict[str, Any], n
         {"surprise": 1},
         {"unit_kind": "XX"},
         {"pools": []},
+        {"methods": []},
     ],
 )
 def test_terms_of_another_shape_are_refused(changed: dict[str, Any]) -> None:

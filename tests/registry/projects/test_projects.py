@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from registry.accounts.service import NotFound
 from registry.clock import SimulatedClock
+from registry.estimates.methods import DEFAULT_METHOD
 from registry.machine import Mandate, NotAuthorised, Role, TransitionRefused
 from registry.parcels.rules import NotIndependent
 from registry.programmes.rules import ProgrammeNotPublished
@@ -19,6 +20,7 @@ from registry.projects.rules import (
     CreditingPeriodRefused,
     DateInvalid,
     DateRange,
+    MethodNotInProgramme,
     NotPublished,
     ObjectionsOpen,
     ParcelNamedTwice,
@@ -101,6 +103,14 @@ def test_only_owners_submit_projects(land: Land) -> None:
     parcels = land.eligible(land.village, ground(0, 0))
     with pytest.raises(NotAuthorised):
         land.submitted(land.registry.first, parcels)
+
+
+def test_a_project_is_measured_by_a_method_of_its_programme(land: Land) -> None:
+    parcels = land.eligible(land.village, ground(0, 0))
+    with pytest.raises(MethodNotInProgramme) as refused:
+        land.submitted(land.village.first, parcels, method="zj-ph-forest-management-ratio/1")
+    assert refused.value.facts["accepted"] == DEFAULT_METHOD
+    land.submitted(land.village.first, parcels)
 
 
 def test_only_eligible_parcels_and_each_once(land: Land) -> None:
