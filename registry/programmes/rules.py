@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import ConfigDict, Field
 
+from registry.documents.serials import FORMAT_VERSION
 from registry.errors import RegistryRefusal
 from registry.machine import Machine, Needs, Role, step
 
@@ -33,6 +34,7 @@ class Terms:
     """The figures of a programme version, exactly as its entry holds them.
 
     Ends of names are units: `_kg`, `_cm2`, `_mm`, `_ppm` (parts per million), `_days`, `_years`.
+    `serial_registry` is what serials begin with: three letters and the format version, as `QZP1`.
     `publication_days` are working days (Monday to Friday; the yearly holiday calendar is not known here, so
     it errs on the short side by the holidays). A parcel overlap up to `overlap_ignored_cm2` is none; a sliver
     is gone when eroded by `sliver_erosion_mm` and is, with all slivers of the parcel, at most
@@ -45,7 +47,7 @@ class Terms:
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
 
     unit_kg: Positive
-    serial_registry: Annotated[str, Field(pattern=r"^[A-Z]{2,4}[0-9]$")]
+    serial_registry: Annotated[str, Field(pattern=rf"^[A-Z]{{3}}{FORMAT_VERSION}$")]
     unit_kind: Annotated[str, Field(pattern="^(RN|EN)$")]
     pools: Annotated[tuple[Code, ...], Field(min_length=1)]
     risk_mode: Annotated[str, Field(pattern="^(buffer|deduct)$")]

@@ -133,6 +133,9 @@ def test_terms_that_contradict_each_other_are_refused(changed: dict[str, Any], n
         {"unit_kind": "XX"},
         {"pools": []},
         {"methods": []},
+        {"serial_registry": "QZ1"},
+        {"serial_registry": "QZPX1"},
+        {"serial_registry": "QZP2"},
     ],
 )
 def test_terms_of_another_shape_are_refused(changed: dict[str, Any]) -> None:
