@@ -206,6 +206,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_request_status"), "request", ["status"], unique=False)
     op.create_table(
         "deposit",
+        sa.Column("bank_id", sa.String(length=200), nullable=False),
         sa.Column("organisation_id", sa.String(length=200), nullable=False),
         sa.Column("amount_fen", sa.BigInteger(), nullable=False),
         sa.Column("reference", sa.String(length=80), nullable=False),
@@ -213,10 +214,15 @@ def upgrade() -> None:
         sa.Column("status", sa.String(length=40), nullable=False),
         sa.Column("entry_index", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
+            ["bank_id"],
+            ["organisation.id"],
+        ),
+        sa.ForeignKeyConstraint(
             ["organisation_id"],
             ["organisation.id"],
         ),
         sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("bank_id", "reference"),
     )
     op.create_index(op.f("ix_deposit_organisation_id"), "deposit", ["organisation_id"], unique=False)
     op.create_index(op.f("ix_deposit_status"), "deposit", ["status"], unique=False)

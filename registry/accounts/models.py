@@ -42,7 +42,9 @@ class Deposit(Subject, Base):
     """Money that the custodian bank reports as received for an organisation."""
 
     __tablename__ = "deposit"
+    __table_args__ = (sa.UniqueConstraint("bank_id", "reference"),)
 
+    bank_id: Mapped[str] = logged(sa.ForeignKey("organisation.id"))
     organisation_id: Mapped[str] = logged(sa.ForeignKey("organisation.id"), index=True)
     amount_fen: Mapped[int] = logged(sa.BigInteger)
     reference: Mapped[str] = logged(sa.String(80))

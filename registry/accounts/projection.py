@@ -52,6 +52,7 @@ def deposit(session: Session, recorded: Recorded) -> None:
             id=recorded.subject,
             status=recorded.after,
             entry_index=recorded.index,
+            bank_id=recorded.facts["bank"],
             organisation_id=recorded.facts["organisation"],
             amount_fen=recorded.facts["amount_fen"],
             reference=recorded.facts["reference"],

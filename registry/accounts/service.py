@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from ledger import tables
 from ledger.books import Limit, OpenAccount, Posting, Transfer
 from ledger.keys import check_public_key, keyid
-from registry.accounts.models import ApiKey, MandateRow, Organisation, Person
+from registry.accounts.models import ApiKey, Deposit, MandateRow, Organisation, Person
 from registry.accounts.rules import (
     BANK_ACCOUNT,
     DEPOSIT,
@@ -44,6 +44,11 @@ class RoleRefused(RegistryRefusal):
 
     code: ClassVar[str] = "role_refused"
     template: ClassVar[str] = "The role {role} cannot be given here."
+
+
+class DepositRecorded(RegistryRefusal):
+    code: ClassVar[str] = "deposit_recorded"
+    template: ClassVar[str] = "The bank recorded its reference {reference} already."
 
 
 class RegisterOrganisation(Command):
@@ -76,7 +81,7 @@ class EndMandate(Command):
 class RecordDeposit(Command):
     organisation: str
     amount_fen: int = Field(gt=0, le=2**53 - 1)
-    reference: str = Field(pattern=r"^[A-Za-z0-9._-]{1,80}$", description="the bank statement's reference")
+    reference: str = Field(pattern=r"^[A-Za-z0-9._-]{1,80}$", description="of the bank's statement line")
 
 
 def register_organisation(desk: Desk, command: RegisterOrganisation) -> Answer:
@@ -145,12 +150,19 @@ def end_mandate(desk: Desk, command: EndMandate) -> Answer:
 
 
 def record_deposit(desk: Desk, command: RecordDeposit) -> Answer:
+    """Money as the bank reports it; a line of a statement counts once."""
     load_organisation(desk.session, command.organisation)
+    known = sa.select(Deposit.id).where(
+        Deposit.bank_id == desk.actor.organisation, Deposit.reference == command.reference
+    )
+    if desk.session.scalar(known) is not None:
+        raise DepositRecorded(reference=command.reference)
     desk.act(
         DEPOSIT,
         "record",
         desk.request_id,
         facts={
+            "bank": desk.actor.organisation,
             "organisation": command.organisation,
             "amount_fen": command.amount_fen,
             "reference": command.reference,

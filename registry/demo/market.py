@@ -1,5 +1,6 @@
 """Steps 7 and 8 of the demo: subscription, sale, and a retirement with its certificate."""
 
+import uuid
 from datetime import date, timedelta
 
 from registry.accounts.service import RecordDeposit
@@ -28,7 +29,8 @@ def yuan(fen: int) -> str:
 
 def pay_in(story: Story, member: Member, fen: int) -> None:
     """Money of a member, as the custodian bank reports it."""
-    command = RecordDeposit(organisation=member.organisation, amount_fen=fen, reference="statement-2025")
+    reference = f"receipt-{uuid.uuid4()}"
+    command = RecordDeposit(organisation=member.organisation, amount_fen=fen, reference=reference)
     story.cast.do(story.member("银行"), "deposit.record", command)
 
 

@@ -14,6 +14,7 @@ from ledger.replay import LedgerState
 from registry.accounts.models import Organisation, Person
 from registry.accounts.service import (
     AddKey,
+    DepositRecorded,
     GrantMandate,
     RecordDeposit,
     RegisterOrganisation,
@@ -271,3 +272,12 @@ def test_what_a_crash_left_unpublished_is_published_at_the_next_start(people: Pe
 def test_organisations_need_a_county_code(people: People) -> None:
     with pytest.raises(ValueError, match="county"):
         RegisterOrganisation(name="x", kind=Role.BANK, county="Quzhou")
+
+
+def test_a_line_of_a_bank_statement_counts_once(people: People) -> None:
+    bank, other = people.member(Role.BANK, "bank A"), people.member(Role.BANK, "bank B")
+    command = deposit(people)
+    people.do(bank, "deposit.record", command)
+    with pytest.raises(DepositRecorded):
+        people.do(bank, "deposit.record", command)
+    people.do(other, "deposit.record", command)  # another bank's references are its own
