@@ -7,7 +7,7 @@ No database, no web, no raster: numbers in, numbers out, so that anybody can rec
     calibration.py                 plots helped by rasters
     uncertainty.py student.py      E-U1, E-U2, the quantile they need
     crediting.py                   E-C1, its front part, E-B1, R-17
-    tiers.py version.py            what may be issued, as types; what decides a result, as digests
+    tiers.py version.py            forecasts and what may be issued; what decides a result, as digests
     parameters.py data/            tables whose rows have a source and a mark
     dispatch.py                    equation id and named values to outputs
 """
@@ -79,7 +79,7 @@ from registry.estimates.methods.raster import (
     raster_stock_of_sums,
 )
 from registry.estimates.methods.student import incomplete_beta, student_quantile
-from registry.estimates.methods.tiers import ExAnte, Measured, Screening, Verified, forecast, measured
+from registry.estimates.methods.tiers import ExAnte, forecast
 from registry.estimates.methods.uncertainty import (
     Deduction,
     MeanChange,
@@ -119,7 +119,6 @@ __all__ = [
     "LinearStockChange",
     "Mark",
     "MeanChange",
-    "Measured",
     "MeasuredTree",
     "MethodRefusal",
     "MethodVersion",
@@ -136,7 +135,6 @@ __all__ = [
     "RiskMode",
     "RowFault",
     "RowUse",
-    "Screening",
     "SpeciesShare",
     "StandType",
     "StockPixel",
@@ -145,7 +143,6 @@ __all__ = [
     "Tree",
     "TreePair",
     "TreePlot",
-    "Verified",
     "VolumePair",
     "VolumeStockChange",
     "add_sums",
@@ -165,7 +162,6 @@ __all__ = [
     "issuable_kg",
     "linear_biomass_t_ha",
     "linear_stock_change",
-    "measured",
     "method_version",
     "mixed_volume_carbon_tc_ha",
     "net_reduction",

@@ -127,8 +127,3 @@ class UncertaintyUndefined(MethodRefusal):
 class ImplausibleRemoval(MethodRefusal):
     code = "removal_implausible"
     template = "A removal of {rate_tco2e_ha_year} tCO2e per hectare and year is above {limit_tco2e_ha_year}."
-
-
-class SignedMoreThanMeasured(MethodRefusal):
-    code = "verified_more_than_measured"
-    template = "{signed_kg} kg were signed, but only {issuable_kg} kg were measured."

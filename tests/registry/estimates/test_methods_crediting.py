@@ -1,8 +1,7 @@
 """The crediting chain, what issuance takes from it, and the tiers that keep unverified numbers out."""
 
 import math
-from dataclasses import FrozenInstanceError, replace
-from datetime import date
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -13,23 +12,17 @@ from hypothesis import strategies as st
 from registry.estimates.methods import (
     DEFAULT_METHOD,
     METHODS,
-    ChangeEstimator,
     ChangePixel,
-    Measured,
     NetReduction,
     Plausibility,
     RiskMode,
-    Verified,
     add_sums,
     calculate,
-    calibrate,
     change_sums,
     crediting_chain,
     default_parameters,
-    estimate_change,
     forecast,
     issuable_kg,
-    measured,
     method_version,
     net_reduction,
     plausibility,
@@ -41,7 +34,6 @@ from registry.estimates.methods.errors import (
     MissingInput,
     NotFinite,
     OutOfRange,
-    SignedMoreThanMeasured,
     UncertaintyTooHigh,
     UncertaintyUndefined,
     UnknownEquation,
@@ -52,7 +44,6 @@ from registry.estimates.methods.errors import (
     WrongUnit,
 )
 from registry.estimates.methods.parameters import Mark, canonical_json, read_settings, read_stand_types
-from registry.estimates.methods.plots import PlotRecord, VolumePair
 
 AR_CM = default_parameters().deduction_rules.row("ar_cm")
 TONNES = st.decimals(-100_000, 100_000, places=6, allow_nan=False)
@@ -379,62 +370,6 @@ def test_rows_that_are_not_sure_are_named_for_attestation() -> None:
 
 
 # Tiers
-
-
-def measured_fir() -> Measured:
-    plots = [
-        PlotRecord(
-            f"F{i}", "chinese_fir", 0.06, date(2019, 12, 1), date(2024, 12, 1), VolumePair(60 + i, 88 + 2 * i)
-        )
-        for i in range(6)
-    ]
-    method = method_version()
-    estimate = estimate_change(plots, {"chinese_fir": 100.0})
-    change = calibrate(estimate, {}, {}, method.estimator)
-    return measured(
-        method,
-        estimate,
-        change,
-        delta_baseline_tco2e=200,
-        project_emissions_tco2e=0,
-        leakage_tco2e=0,
-        k_risk=Decimal("0.1"),
-        risk_mode=RiskMode.BUFFER,
-    )
-
-
-def test_a_verifier_signs_at_most_what_was_measured() -> None:
-    result = measured_fir()
-    most = result.issuable.verified_kg
-    assert most > 0
-    for kilograms in (0, most - 1, most):
-        verified = result.signed(signed_kg=kilograms, verifier="v-1", statement_sha256="ab" * 32)
-        assert isinstance(verified, Verified)
-        assert verified.signed_kg == kilograms
-    with pytest.raises(SignedMoreThanMeasured):
-        result.signed(signed_kg=most + 1, verifier="v-1", statement_sha256="ab" * 32)
-    for kilograms, verifier, digest in ((-1, "v-1", "ab" * 32), (1, "", "ab" * 32), (1, "v-1", "AB" * 32)):
-        with pytest.raises(OutOfRange):
-            result.signed(signed_kg=kilograms, verifier=verifier, statement_sha256=digest)
-    with pytest.raises(FrozenInstanceError):
-        verified.signed_kg = 10**9  # type: ignore[misc]
-
-
-def test_an_estimate_by_another_method_than_the_registered_one_is_refused() -> None:
-    result = measured_fir()
-    for other in ("zj-ph-forest-management-linear/1", "zj-ph-forest-management-ratio/1"):
-        with pytest.raises(OutOfRange):
-            measured(
-                method_version(other),
-                result.plots,
-                result.change,
-                delta_baseline_tco2e=0,
-                project_emissions_tco2e=0,
-                leakage_tco2e=0,
-                k_risk=0,
-                risk_mode=RiskMode.BUFFER,
-            )
-    assert method_version().estimator is ChangeEstimator.STRATIFIED
 
 
 def test_a_forecast_shows_the_band_of_the_site() -> None:

@@ -2,6 +2,8 @@
 
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import date
+from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 import sqlalchemy as sa
@@ -10,13 +12,14 @@ from ledger import tables
 from ledger.replay import LedgerState
 from registry.accounts.service import NotFound
 from registry.installation import Installation
+from registry.issuance import service
 from registry.issuance.models import Batch, HomeRange, Issuance
 from registry.issuance.rules import AlreadyIssued, IssuanceLapsed, IssuanceNotLapsed
 from registry.issuance.service import ApproveIssuance, LapseIssuance, ProposeIssuance, RejectIssuance
 from registry.issuance.units import find_serial, free_blocks, serials_of
 from registry.machine import NotAuthorised, TransitionRefused
 from registry.projects.models import MonitoringPeriod, Project
-from registry.verification.rules import UnverifiedQuantity
+from registry.verification.rules import UnverifiedQuantity, Verified
 from tests.registry.people import request_id
 from tests.registry.story import KG, Story
 
@@ -178,6 +181,15 @@ def test_the_database_itself_refuses_a_second_issuance(story: Story) -> None:
 
 
 # ---- who may, and when -------------------------------------------------------------------------------------
+
+
+def test_issuance_knows_no_estimate() -> None:
+    """What it issues it can only have from verification, whose `Verified` a verifier signed (D1)."""
+    sources = {
+        path.name: path.read_text(encoding="utf-8") for path in Path(service.__file__).parent.glob("*.py")
+    }
+    assert [name for name, source in sources.items() if "registry.estimates" in source] == []
+    assert get_type_hints(service.Case)["verified"] is Verified
 
 
 def test_an_unverified_quantity_is_not_issued(story: Story) -> None:
