@@ -3,7 +3,7 @@
 from typing import Any
 
 from registry.demo.story import Story
-from registry.estimates.rasters import register_plots, register_raster
+from registry.estimates.rasters import record_plots, record_raster, store_plots, store_raster
 from registry.estimates.service import EstimatePeriod, RunRasters, load_record, load_run, prepare_run
 from registry.issuance.service import ApproveIssuance, ProposeIssuance
 from registry.projects.service import NamePeriod, OpenPeriod
@@ -45,13 +45,14 @@ def estimate(story: Story) -> str:
 
 def _register_files(story: Story) -> tuple[RunRasters, str]:
     files, home = story.files, story.installation.home
+    rasters = {
+        name: store_raster(home, path, kind=kind, product=product, taken_on=taken_on)
+        for name, path, kind, product, taken_on in files.rasters()
+    }
+    plots = store_plots(home, files.plots)
     with story.installation.database.write() as session:
-        registered = {
-            name: register_raster(session, home, path, kind=kind, product=product, taken_on=taken_on).sha256
-            for name, path, kind, product, taken_on in files.rasters()
-        }
-        plots = register_plots(session, home, files.plots).sha256
-    return RunRasters(**registered), plots
+        registered = {name: record_raster(session, raster).sha256 for name, raster in rasters.items()}
+        return RunRasters(**registered), record_plots(session, plots).sha256
 
 
 def _screening_ppm(story: Story, run: str) -> int:

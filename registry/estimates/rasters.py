@@ -1,12 +1,14 @@
 """Input files of estimates: kept in the home under the digest of their bytes, so that a record can name them.
 
 `rasters/<sha256>.tif` and `plots/<sha256>.csv`. A file is checked when it is registered, and its digest
-again whenever it is used.
+again whenever it is used. Storing copies megabytes and needs no transaction (`store_raster`, `store_plots`);
+only the row does (`record_raster`, `record_plots`). A file without a row is nobody's input.
 """
 
 import hashlib
 import os
 import shutil
+import uuid
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -37,19 +39,18 @@ READERS: Final[dict[str, Callable[[bytes], tuple[PlotRecord, ...]]]] = {
 }
 
 
-def register_raster(
-    session: Session, home: Home, path: Path, *, kind: RasterKind, product: str, taken_on: date
-) -> Raster:
-    """Take a GeoTIFF into the home. The same file again answers the row it has.
+def store_raster(home: Home, path: Path, *, kind: RasterKind, product: str, taken_on: date) -> Raster:
+    """Copy a GeoTIFF into the home; the row, for `record_raster`, belongs to no session yet.
 
     Raises what `RasterSource.open` does (no GeoTIFF, no CRS, rotated, too large ...), `ProductUnknown` for
-    a land cover whose classes nobody defined here, `RegisteredOtherwise`.
+    a land cover whose classes nobody defined here.
     """
     if kind == "land_cover" and product not in FOREST_CLASSES:
         raise ProductUnknown(product=product[:80], known=", ".join(sorted(FOREST_CLASSES)))
     with RasterSource.open(path) as source:
         facts = source.facts()
-    row = Raster(
+    _store(path, raster_path(home, facts.sha256))
+    return Raster(
         sha256=facts.sha256,
         kind=kind,
         unit=UNITS[kind],
@@ -59,34 +60,53 @@ def register_raster(
         size_bytes=facts.size_bytes,
         grid=facts.grid.as_dict(),
     )
-    known = session.get(Raster, facts.sha256)
+
+
+def record_raster(session: Session, stored: Raster) -> Raster:
+    """Register a stored raster. The same file again answers the row it has, or `RegisteredOtherwise`."""
+    known = session.get(Raster, stored.sha256)
     if known is not None:
-        _require_same(known.sha256, _said(known), _said(row))
+        _require_same(known.sha256, _said(known), _said(stored))
         return known
-    _store(path, raster_path(home, facts.sha256))
-    session.add(row)
+    session.add(stored)
     session.flush()
-    return row
+    return stored
+
+
+def register_raster(
+    session: Session, home: Home, path: Path, *, kind: RasterKind, product: str, taken_on: date
+) -> Raster:
+    """`store_raster` and `record_raster` at once, for callers whose transaction keeps nobody waiting."""
+    return record_raster(session, store_raster(home, path, kind=kind, product=product, taken_on=taken_on))
+
+
+def store_plots(home: Home, path: Path, *, measurement: Measurement = "volume") -> PlotFile:
+    """Copy a file of sample plots into the home: stand volumes, or trees. Raises `BadPlotFile` with every
+    fault.
+    """
+    content = path.read_bytes()
+    plots = READERS[measurement](content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    _store(path, plots_path(home, sha256))
+    return PlotFile(sha256=sha256, measurement=measurement, plots=len(plots), file_name=path.name)
+
+
+def record_plots(session: Session, stored: PlotFile) -> PlotFile:
+    """Register stored plots. The same file again answers the row it has, or `RegisteredOtherwise`."""
+    known = session.get(PlotFile, stored.sha256)
+    if known is not None:
+        _require_same(known.sha256, known.measurement, stored.measurement)
+        return known
+    session.add(stored)
+    session.flush()
+    return stored
 
 
 def register_plots(
     session: Session, home: Home, path: Path, *, measurement: Measurement = "volume"
 ) -> PlotFile:
-    """Take a file of sample plots into the home: stand volumes, or trees. Raises `BadPlotFile` with every
-    fault, else `RegisteredOtherwise`.
-    """
-    content = path.read_bytes()
-    plots = READERS[measurement](content)
-    sha256 = hashlib.sha256(content).hexdigest()
-    known = session.get(PlotFile, sha256)
-    if known is not None:
-        _require_same(sha256, known.measurement, measurement)
-        return known
-    _store(path, plots_path(home, sha256))
-    row = PlotFile(sha256=sha256, measurement=measurement, plots=len(plots), file_name=path.name)
-    session.add(row)
-    session.flush()
-    return row
+    """`store_plots` and `record_plots` at once, for callers whose transaction keeps nobody waiting."""
+    return record_plots(session, store_plots(home, path, measurement=measurement))
 
 
 def _said(row: Raster) -> str:
@@ -99,9 +119,9 @@ def _require_same(sha256: str, registered: str, asked: str) -> None:
 
 
 def _store(source: Path, target: Path) -> None:
-    """Copy durably; the name appears when the file is whole."""
+    """Copy durably; the name appears when the file is whole, also when two store the same file."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
+    partial = target.with_name(f"{target.name}.{uuid.uuid4().hex}.partial")
     shutil.copyfile(source, partial)
     with partial.open("rb") as file:
         os.fsync(file.fileno())

@@ -1,5 +1,6 @@
 """Input files are checked when they come, and kept under the digest of their bytes."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from registry.estimates.models import PlotFile, Raster
 from registry.estimates.rasters import (
     list_plot_files,
     list_rasters,
+    record_raster,
     register_plots,
     register_raster,
+    store_raster,
     stored_file,
 )
 from registry.estimates.rules import ProductUnknown, RegisteredOtherwise
@@ -50,6 +53,34 @@ def test_a_raster_is_kept_under_its_digest(installation: Installation, tmp_path:
     assert (row.kind, row.unit, row.file_name) == ("agb", "t/ha", "density.tif")
     assert register(installation, path).sha256 == row.sha256
     assert kept(installation) == 1
+
+
+def test_a_raster_is_stored_without_a_transaction_and_counts_once_it_is_recorded(
+    installation: Installation, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "density.tif", 50.0)
+    with installation.database.write():  # somebody else's, which a copy must not wait for
+        stored = store_raster(installation.home, path, kind="agb", product="invented", taken_on=ON)
+    assert kept(installation) == 0
+    with installation.database.write() as session:
+        assert record_raster(session, stored) is stored
+    assert kept(installation) == 1
+    file = stored_file(installation.home, stored.sha256)
+    assert file is not None
+    assert file.read_bytes() == path.read_bytes()
+
+
+def test_several_store_the_same_file_at_once(installation: Installation, tmp_path: Path) -> None:
+    path = write(tmp_path / "density.tif", 50.0)
+
+    def store(_: int) -> str:
+        return store_raster(installation.home, path, kind="agb", product="invented", taken_on=ON).sha256
+
+    with ThreadPoolExecutor(8) as pool:
+        (sha256,) = set(pool.map(store, range(32)))
+    (file,) = installation.home.rasters.iterdir()
+    assert file.name == f"{sha256}.tif"
+    assert file.read_bytes() == path.read_bytes()
 
 
 def test_the_same_bytes_are_not_two_things(installation: Installation, tmp_path: Path) -> None:
