@@ -23,7 +23,7 @@ from registry.transparency import routes as transparency
 from registry.verification import routes as verification
 from registry.web import log, pages, requests
 from registry.web.api import Running, Services, inlined
-from registry.web.bodies import BodyLimit, SafeHeaders
+from registry.web.bodies import InputLimits, SafeHeaders
 
 STATIC: Final = Path(__file__).parent / "web" / "static"
 PREFIX: Final = "/api/v1"
@@ -79,7 +79,7 @@ def create_app(installation: Installation) -> FastAPI:
     app.include_router(pages.router)
     app.include_router(service_router())
     app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static")
-    app.add_middleware(BodyLimit)
+    app.add_middleware(InputLimits)
     problem.install(app)
     app.add_middleware(SafeHeaders)
     _document(app)

@@ -9,7 +9,8 @@
 `code` is stable, `detail` is one sentence in the reader's language, `facts` are the sentence's values, and
 `errors` lists what is wrong one by one where there is more than one thing. The status of a refusal is that
 of its class, else of the nearest class above it; the roots of ledger and registry have none, so that every
-room says what its refusals mean. Anything that is not a refusal is a fault of ours: 500, a reference, no detail.
+room says what its refusals mean. Anything that is not a refusal is a fault of ours: 500, a reference, no
+detail.
 """
 
 import json
@@ -80,6 +81,7 @@ STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     # who may, and what was asked before
     accounts.NotFound: MISSING,
     accounts.RoleRefused: UNPROCESSABLE,
+    accounts.DepositRecorded: CONFLICT,
     office.RequestIdMalformed: BAD,
     office.RequestIdReused: UNPROCESSABLE,
     office.RequestUnknown: MISSING,

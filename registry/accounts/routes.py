@@ -22,6 +22,7 @@ from registry.web.api import (
     PAGE_SIZE,
     READ_PROBLEMS,
     ActRoute,
+    Before,
     Cursor,
     Known,
     Limit,
@@ -114,7 +115,7 @@ def _ranges(session: Reading, account: str) -> list[dict[str, Any]]:
     "/accounts/{account}/statement", summary="Every posting of one of my accounts", responses=READ_PROBLEMS
 )
 def statement(
-    account: str, known: Known, session: Reading, before: int | None = None, limit: Limit = PAGE_SIZE
+    account: str, known: Known, session: Reading, before: Before = None, limit: Limit = PAGE_SIZE
 ) -> dict[str, Any]:
     """Newest first; `before` is the `next` of the page before."""
     found = (

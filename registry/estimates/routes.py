@@ -79,7 +79,7 @@ def add_raster(
     by: Acting,
     file: Annotated[UploadFile, File(description="a GeoTIFF")],
     kind: Annotated[RasterKind, Form()],
-    product: Annotated[str, Form(min_length=1, max_length=80)],
+    product: Annotated[str, Form(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")],
     taken_on: Annotated[date, Form()],
 ) -> JSONResponse:
     """The same file again answers the row it has."""

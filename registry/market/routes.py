@@ -15,6 +15,7 @@ from registry.web.api import (
     PAGE_SIZE,
     READ_PROBLEMS,
     ActRoute,
+    Before,
     Caller,
     Cursor,
     Known,
@@ -132,7 +133,7 @@ def proceeds(
     known: Known,
     session: Reading,
     project: str | None = None,
-    before: int | None = None,
+    before: Before = None,
     limit: Limit = PAGE_SIZE,
 ) -> dict[str, Any]:
     """Newest first; `before` is the `next` of the page before. Lines of one entry are never parted."""

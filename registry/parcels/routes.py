@@ -32,6 +32,7 @@ from registry.web.api import (
     Cursor,
     Known,
     Limit,
+    PlainForm,
     Reading,
     Running,
     add_acts,
@@ -67,12 +68,14 @@ def import_parcels(
     running: Running,
     by: Acting,
     file: Annotated[UploadFile, File(description="zipped shapefile, GeoPackage or GeoJSON")],
-    programme: Annotated[str, Form(description="whose tolerances hold, for example ZJ-PH.1")],
+    programme: Annotated[PlainForm, Form(description="whose tolerances hold, for example ZJ-PH.1")],
     owners: Annotated[
         str | None, Form(description="an operator's import: JSON object, village to its collective's id")
     ] = None,
-    crs: Annotated[str | None, Form(description="declared coordinate system where the file has none")] = None,
-    encoding: Annotated[str | None, Form(description="declared encoding of the attributes")] = None,
+    crs: Annotated[
+        PlainForm | None, Form(description="declared coordinate system where the file has none")
+    ] = None,
+    encoding: Annotated[PlainForm | None, Form(description="declared encoding of the attributes")] = None,
     dry_run: Annotated[bool, Form(description="only say what would come of it")] = False,
 ) -> JSONResponse:
     """A file with faults is refused as a whole; `errors` then lists every bad row. With `dry_run` the report

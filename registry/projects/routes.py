@@ -37,6 +37,7 @@ from registry.web.api import (
     IdempotencyKey,
     Known,
     Limit,
+    Now,
     Reading,
     Running,
     add_acts,
@@ -146,7 +147,7 @@ class AnswerObjection(Command):
     responses=problem_responses(400, 404, 409, 413, 415, 422, 500),
 )
 def object_to(
-    project: str, running: Running, content: Body, request_id: IdempotencyKey = None
+    project: str, running: Running, now: Now, content: Body, request_id: IdempotencyKey = None
 ) -> dict[str, Any]:
     """The Idempotency-Key becomes the objection's id."""
     asked = validated(LodgeObjection, content)
@@ -157,7 +158,7 @@ def object_to(
         id_ = working_request(request_id)
         known = session.get(Objection, id_)
         if known is None:
-            known = lodge_objection(session, id_, project, asked.text, asked.contact, running.clock.now())
+            known = lodge_objection(session, id_, project, asked.text, asked.contact, now)
         return {"objection": known.id}
 
 
@@ -176,10 +177,10 @@ def objections(project: str, known: Known, session: Reading) -> dict[str, Any]:
     summary="Answer an objection",
     responses=problem_responses(400, 401, 403, 404, 413, 415, 422, 500),
 )
-def answer(objection: str, running: Running, by: Acting, content: Body) -> dict[str, Any]:
+def answer(objection: str, running: Running, now: Now, by: Acting, content: Body) -> dict[str, Any]:
     asked = validated(AnswerObjection, content)
     with running.database.write() as session:
-        row = answer_objection(session, by.mandate, objection, asked.answer, running.clock.now())
+        row = answer_objection(session, by.mandate, objection, asked.answer, now)
         return {"objection": row.id}
 
 

@@ -3,12 +3,11 @@
 import base64
 import json
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
-from fastapi.security import HTTPAuthorizationCredentials
 
 from ledger.envelope import decode_leaf
 from ledger.tiles import TileDirectory
@@ -26,12 +25,13 @@ from registry.transparency.overview import (
 )
 from registry.transparency.trace import trace
 from registry.web.api import (
-    BEARER,
     LARGEST_PAGE,
+    Before,
+    Caller,
     Limit,
     Reading,
     Running,
-    caller,
+    Visitor,
     problem_responses,
     tagged,
 )
@@ -77,7 +77,7 @@ def read_serial(serial: str, session: Reading) -> dict[str, Any]:
 @router.get("/public/entries", summary="Entries of the log, newest first", responses=PUBLIC_PROBLEMS)
 def list_entries(
     session: Reading,
-    before: Annotated[int | None, Query(ge=0, description="`next` of the page before")] = None,
+    before: Before = None,
     limit: Limit = 50,
 ) -> dict[str, Any]:
     shown = entries(session, before, min(limit, LARGEST_PAGE))
@@ -130,18 +130,12 @@ def proof(index: int, running: Running, session: Reading) -> Response:
     response_class=Response,
     responses={200: {"content": {kind: {} for kind in FILES.values()}}, **PUBLIC_PROBLEMS},
 )
-def certificate(
-    file: str,
-    request: Request,
-    running: Running,
-    session: Reading,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)] = None,
-) -> Response:
+def certificate(file: str, running: Running, visitor: Visitor, session: Reading) -> Response:
     """Public, except what a private person retired: that is for the holder's key and for officials."""
     suffix = next((one for one in FILES if file.endswith(one)), None)
     number = file.removesuffix(suffix or "")
     row = session.get(Certificate, number) if suffix is not None else None
-    if suffix is None or row is None or not _may_have(request, running, session, row, credentials):
+    if suffix is None or row is None or not _may_have(session, row, visitor):
         raise NotFound(kind="certificate", id=file[:100])
     path = running.home.certificates / f"{row.number}{suffix}"
     if not path.is_file():
@@ -150,24 +144,15 @@ def certificate(
     return FileResponse(_within(path, running.home.certificates), media_type=FILES[suffix], headers=ANYBODY)
 
 
-def _may_have(
-    request: Request,
-    running: Running,
-    session: Reading,
-    row: Certificate,
-    credentials: HTTPAuthorizationCredentials | None,
-) -> bool:
+def _may_have(session: Reading, row: Certificate, visitor: Caller | None) -> bool:
     owner = session.scalar(
         sa.select(Organisation)
         .join(Retirement, Retirement.organisation_id == Organisation.id)
         .where(Retirement.id == row.retirement_id)
     )
-    if owner is not None and owner.kind != Role.INDIVIDUAL.value:
-        return True
-    if owner is None or credentials is None:
-        return False
-    known = caller(request, running, credentials)
-    return known.official or known.mandate.organisation == owner.id
+    if owner is None or owner.kind != Role.INDIVIDUAL.value:
+        return owner is not None
+    return visitor is not None and (visitor.official or visitor.mandate.organisation == owner.id)
 
 
 def _within(path: Path, folder: Path) -> Path:

@@ -14,11 +14,12 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from inspect import Parameter, Signature
 from typing import Annotated, Any, Final, Protocol, TypeVar
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Form, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ValidationError, create_model
@@ -83,6 +84,16 @@ Reading = Annotated[Session, Depends(reading, scope="function")]
 """A transaction for reading that ends before the answer leaves."""
 
 
+def instant(running: Running) -> datetime:
+    return running.clock.now()
+
+
+Now = Annotated[datetime, Depends(instant)]
+"""What the clock says. Named before `Reading`: a simulated clock reads the database too, and nobody may hold
+one connection while waiting for a second.
+"""
+
+
 def language_of(
     request: Request,
     lang: Annotated[str | None, Query(description="`zh` or `en`; else Accept-Language, else Chinese")] = None,
@@ -120,8 +131,9 @@ def caller(
     """The caller by its key; `NotAuthenticated` whatever is wrong with it."""
     token = credentials.credentials if credentials is not None else ""
     prefix = token.partition(".")[0]
+    now = running.clock.now()
     with running.database.read() as session:
-        mandate = authenticate(session, token, running.clock.now())
+        mandate = authenticate(session, token, now)
         if mandate is None:
             access.warning("key refused: %s %s", request.method, request.url.path)
             raise NotAuthenticated()
@@ -129,6 +141,18 @@ def caller(
 
 
 Known = Annotated[Caller, Depends(caller)]
+
+
+def visitor(
+    request: Request,
+    running: Running,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
+) -> Caller | None:
+    return None if credentials is None else caller(request, running, credentials)
+
+
+Visitor = Annotated[Caller | None, Depends(visitor)]
+"""The caller where a key is not needed but may show more."""
 
 
 def acting(known: Known) -> Caller:
@@ -167,6 +191,8 @@ def parse_object(content: bytes) -> dict[str, Any]:
         raise BodyMalformed(reason=reason) from fault
     if not isinstance(value, dict):
         raise BodyMalformed(reason=f"it is a {type(value).__name__}")
+    if "\\u0000" in json.dumps(value):
+        raise BodyMalformed(reason="it holds the character U+0000")
     return value
 
 
@@ -431,6 +457,9 @@ def _act_endpoint(route: ActRoute, from_path: tuple[str, ...]) -> Callable[..., 
 
 
 Cursor = Annotated[str | None, Query(description="`next` of the page before")]
+Before = Annotated[int | None, Query(ge=0, le=2**53, description="`next` of the page before")]
+PlainForm = Annotated[str, Form(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=200)]
+"""A field of a form: one line of text."""
 Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="rows on a page")]
 
 
@@ -460,17 +489,17 @@ def page_of(
     return JSONResponse({"items": items, "next": following}, headers=headers)
 
 
-def encode_cursor(after: str | int) -> str:
-    return base64.urlsafe_b64encode(json.dumps(after).encode()).decode().rstrip("=")
+def encode_cursor(after: str) -> str:
+    return base64.urlsafe_b64encode(after.encode()).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str) -> str | int:
+def decode_cursor(cursor: str) -> str:
+    """The key a page ended with; `CursorMalformed` for any other spelling, or what no key can be."""
     try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        after = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        after = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
     except ValueError as fault:
         raise CursorMalformed() from fault
-    if not isinstance(after, str | int) or isinstance(after, bool) or encode_cursor(after) != cursor:
+    if not after.isprintable() or encode_cursor(after) != cursor:
         raise CursorMalformed()
     return after
 

@@ -1,12 +1,15 @@
-"""Limits on what comes in and headers on what goes out; plain ASGI, because answers may be streams."""
+"""Limits on what is asked and sent, and headers on what goes out. Plain ASGI, because answers may be
+streams.
+"""
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from registry.web.refusals import BodyTooLarge
+from registry.web.refusals import AddressMalformed, BodyTooLarge
 
 MEBIBYTE: Final = 1024 * 1024
 USUAL_BYTES: Final = MEBIBYTE
@@ -38,8 +41,14 @@ def limit_for(path: str) -> int:
     return UPLOAD_BYTES.get(path, USUAL_BYTES)
 
 
-class BodyLimit:
-    """Refuse a body that is too large: by what it says, and by what comes."""
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f]")
+_CONTROL_ESCAPED: Final = re.compile(rb"%([01][0-9a-fA-F]|7[fF])")
+
+
+class InputLimits:
+    """Refuse an address with control characters, and a body that is too large: by what it says, and by what
+    comes.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -48,6 +57,8 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if _CONTROL.search(scope["path"]) or _CONTROL_ESCAPED.search(scope["query_string"]):
+            raise AddressMalformed()
         limit = limit_for(scope["path"])
         stated = Request(scope).headers.get("content-length", "")
         if stated.isdecimal() and int(stated) > limit:

@@ -25,7 +25,7 @@ from registry.documents.mapping import parcel_map_svg
 from registry.language import Language, translations
 from registry.parcels.rules import mu_of_cm2
 from registry.transparency.overview import STATES, PublicParcel, entries, public_parcels, summary
-from registry.web.api import Reader, Reading, Running, Services, tagged
+from registry.web.api import Now, Reader, Reading, Running, Services, tagged
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 SHOWN_ENTRIES: Final = 12
@@ -63,8 +63,9 @@ class Village:
     enrolled: int
 
 
+@router.head("/")
 @router.get("/")
-def home(request: Request, running: Running, session: Reading, language: Reader) -> HTMLResponse:
+def home(running: Running, now: Now, session: Reading, language: Reader) -> HTMLResponse:
     parcels = public_parcels(session)
     total = summary(session)
     content = (
@@ -78,8 +79,8 @@ def home(request: Request, running: Running, session: Reading, language: Reader)
             area_mu=float(mu_of_cm2(total.area_cm2)),
             villages=villages_of(parcels),
             entries=entries(session, None, SHOWN_ENTRIES),
-            head=head_of(running, session),
-            now=running.clock.now(),
+            head=head_of(running, session, now),
+            now=now,
             simulated=running.clock.simulated,
         )
     )
@@ -103,13 +104,13 @@ def docs_page(openapi: str) -> str:
     return environment(Language.ENGLISH).get_template("docs.html").render(openapi=openapi)
 
 
-def head_of(running: Services, session: Session) -> Head | None:
+def head_of(running: Services, session: Session, now: datetime) -> Head | None:
     published = TileDirectory(running.home.log).published()
     head = session.execute(sa.select(tables.head.c.size, tables.head.c.at_ms)).one()
     if published is None:
         return None
     at = from_milliseconds(head.at_ms)
-    age = max(0, int((running.clock.now() - at).total_seconds()))
+    age = max(0, int((now - at).total_seconds()))
     vkey = running.home.vkey.read_text().strip()
     return Head(published.size, published.root.hex(), at, age, vkey, published.size >= head.size)
 

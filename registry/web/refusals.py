@@ -31,6 +31,13 @@ class RequestInvalid(HttpRefused):
     template: ClassVar[str] = "The request has {count} faults."
 
 
+class AddressMalformed(HttpRefused):
+    """Control characters, which no database and no reader can use."""
+
+    code: ClassVar[str] = "address_malformed"
+    template: ClassVar[str] = "The address holds a control character."
+
+
 class BodyMalformed(HttpRefused):
     code: ClassVar[str] = "body_malformed"
     template: ClassVar[str] = "The body is not a JSON object: {reason}."

@@ -18,7 +18,7 @@ from registry.machine import Role
 from registry.members import issue_api_key, register_organisation, register_person
 from registry.programmes.service import programme_file
 from registry.settings import Home
-from tests.registry.api.served import Client, Served
+from tests.registry.api.served import Client, Served, new_id
 from tests.registry.forest import (
     END_ON,
     FOREST,
@@ -44,7 +44,7 @@ MEMBERS: Final = {
     "validator": (Role.VERIFIER, "审定机构", 1),
     "firm": (Role.ENTERPRISE, "企业甲", 2),
     "buyer": (Role.ENTERPRISE, "企业乙", 1),
-    "person": (Role.INDIVIDUAL, "张三的账户", 1),
+    "person": (Role.INDIVIDUAL, "张三的账户", 2),
     "bank": (Role.BANK, "银行", 1),
     "甲村": (Role.COLLECTIVE, "甲村集体", 2),
     "乙村": (Role.COLLECTIVE, "乙村集体", 2),
@@ -83,23 +83,23 @@ class Life:
         return self[name].confirmed_by(self[f"{name} 2"], path, body)
 
     def pay_in(self, name: str, fen: int) -> None:
-        body = {"organisation": self.organisations[name], "amount_fen": fen, "reference": "statement-1"}
-        self["bank"].done("/deposits", body)
+        self["bank"].done("/deposits", self.deposit(fen, name))
+
+    def deposit(self, fen: int = 7, name: str = "bank") -> dict[str, Any]:
+        """What the bank reports: one line of its statement, with a reference of its own."""
+        return {"organisation": self.organisations[name], "amount_fen": fen, "reference": new_id()}
 
     # -- the steps
 
     def enrol_verifier(self) -> None:
-        """The registry enrols a verifier over HTTP, whose key nobody else holds."""
-        registry = self["registry"]
-        organisation = registry.done(
-            "/organisations", {"name": "核查机构", "kind": "verifier", "county": COUNTY}
-        )["organisation"]
-        person = registry.done("/persons", {"name": "李四"})["person"]
+        """Two persons of the registry enrol a verifier over HTTP, whose key nobody else holds."""
+        body = {"name": "核查机构", "kind": "verifier", "county": COUNTY}
+        organisation = self.two("registry", "/organisations", body)["organisation"]
+        person = self.two("registry", "/persons", {"name": "李四"})["person"]
         key = {"public_key": self.verifier_key.public_bytes.hex(), "custody": "client"}
-        registry.done(f"/persons/{person}/keys", key)
-        mandate = registry.done(
-            "/mandates", {"person": person, "organisation": organisation, "role": "verifier"}
-        )["mandate"]
+        self.two("registry", f"/persons/{person}/keys", key)
+        grant = {"person": person, "organisation": organisation, "role": "verifier"}
+        mandate = self.two("registry", "/mandates", grant)["mandate"]
         self.organisations["verifier"] = organisation
         self.keys["verifier"] = self.api_key(str(mandate))
 
@@ -249,8 +249,15 @@ class Life:
             "claim_to": "2025-01-01",
         }
         self.retirement = str(self["firm"].done("/retirements", asked)["retirement"])
-        answer = self.two("firm", f"/retirements/{self.retirement}/confirmation")
+        answer = self._confirm("firm", self.retirement)
         self.certificate, self.serials = str(answer["certificate"]), list(answer["serials"])
+
+    def confirm_retirement(self, name: str, retirement: str) -> str:
+        """The number of the certificate that two persons' signatures give."""
+        return str(self._confirm(name, retirement)["certificate"])
+
+    def _confirm(self, name: str, retirement: str) -> dict[str, Any]:
+        return self.two(name, f"/retirements/{retirement}/confirmation")
 
 
 def _forest_later() -> Any:

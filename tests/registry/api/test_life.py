@@ -90,7 +90,7 @@ def test_every_receipt_proves_its_entry(life: Life) -> None:
         life["bank"]
         .act(
             "/deposits",
-            {"organisation": life.organisations["bank"], "amount_fen": 1, "reference": "receipt"},
+            life.deposit(1),
         )
         .json()
     )

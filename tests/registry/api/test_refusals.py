@@ -1,5 +1,6 @@
 """Bad input over HTTP: each refused with its code, and nothing written."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def test_a_key_that_reads_does_not_act(life: Life) -> None:
     reader = life.served.client(life.api_key(mandate, scope="read"))
     before = log_size(life)
     assert reader.get("/me").json()["scope"] == "read"
-    deposit = {"organisation": life.organisations["bank"], "amount_fen": 1, "reference": "r"}
+    deposit = life.deposit(1)
     refused(reader.act("/deposits", deposit), 403, "key_reads_only")
     refused(reader.confirm(new_id()), 403, "key_reads_only")
     assert log_size(life) == before
@@ -78,12 +79,29 @@ def test_acting_on_what_is_anothers_is_acting_on_nothing(life: Life) -> None:
         refused(life["buyer"].act(path), 404, "not_found")
 
 
+def test_a_private_persons_certificate_is_for_the_person_and_officials(life: Life) -> None:
+    asked = {
+        "project": life.project,
+        "units": 1,
+        "beneficiary": "王五",
+        "claim_from": "2024-01-01",
+        "claim_to": "2025-01-01",
+    }
+    retirement = life["person"].done("/retirements", asked)["retirement"]
+    number = life.confirm_retirement("person", retirement)
+    path = f"/public/certificates/{number}.statement.json"
+    for name in ("nobody", "firm"):
+        refused(life[name].get(path), 404, "not_found")
+    for name in ("person", "registry"):
+        assert "王五" in life[name].get(path).text
+
+
 # ---- how it is asked -----------------------------------------------------------------------------
 
 
 def test_twenty_copies_of_one_request_are_one_act(life: Life) -> None:
     before, id_ = log_size(life), new_id()
-    deposit = {"organisation": life.organisations["bank"], "amount_fen": 7, "reference": "twenty"}
+    deposit = life.deposit(7)
 
     def send(_: int) -> httpx.Response:
         return life.served.client(life.keys["bank"]).act("/deposits", deposit, id_)
@@ -98,13 +116,13 @@ def test_twenty_copies_of_one_request_are_one_act(life: Life) -> None:
 
 def test_a_request_id_is_not_used_twice_for_different_things(life: Life) -> None:
     id_ = new_id()
-    deposit = {"organisation": life.organisations["bank"], "amount_fen": 7, "reference": "a"}
+    deposit = life.deposit(7)
     assert life["bank"].act("/deposits", deposit, id_).status_code == 201
     refused(life["bank"].act("/deposits", {**deposit, "amount_fen": 8}, id_), 422, "idempotency_key_reused")
 
 
 def test_an_act_without_a_request_id_is_refused(life: Life) -> None:
-    deposit = {"organisation": life.organisations["bank"], "amount_fen": 7, "reference": "a"}
+    deposit = life.deposit(7)
     refused(life["bank"].http.post("/deposits", json=deposit), 400, "idempotency_key_missing")
     refused(life["bank"].act("/deposits", deposit, "NOT-A-UUID"), 400, "request_id_malformed")
 
@@ -124,7 +142,7 @@ def test_an_act_without_a_request_id_is_refused(life: Life) -> None:
 def test_unknown_fields_and_lax_values_are_named(
     life: Life, changed: dict[str, Any], field: str, type_: str
 ) -> None:
-    deposit = {"organisation": life.organisations["bank"], "amount_fen": 7, "reference": "a", **changed}
+    deposit = {**life.deposit(), **changed}
     body = refused(life["bank"].act("/deposits", deposit), 422, "invalid_request")
     assert [(one["field"], one["type"]) for one in body["errors"]] == [(field, type_)]
     assert "张三" not in str(body)
@@ -235,7 +253,7 @@ def test_a_refused_import_lists_every_bad_row_and_imports_nothing(life: Life, tm
 
 def test_an_envelope_by_another_key_changes_nothing(life: Life) -> None:
     before = log_size(life)
-    deposit = {"organisation": life.organisations["bank"], "amount_fen": 7, "reference": "prepared"}
+    deposit = life.deposit(7)
     prepared = life["bank"].act("/deposits", deposit, prepare=True)
     assert prepared.status_code == 200
     answer = life["bank"].bring(SigningKey.generate(), prepared.json())
@@ -244,7 +262,7 @@ def test_an_envelope_by_another_key_changes_nothing(life: Life) -> None:
 
 
 def test_a_stranger_neither_sees_nor_signs_a_request(life: Life) -> None:
-    deposit = {"organisation": life.organisations["bank"], "amount_fen": 7, "reference": "mine"}
+    deposit = life.deposit(7)
     prepared = life["bank"].act("/deposits", deposit, prepare=True).json()
     id_ = prepared["request"]
     for answer in (
@@ -254,7 +272,7 @@ def test_a_stranger_neither_sees_nor_signs_a_request(life: Life) -> None:
         life["firm"].confirm(new_id()),
     ):
         refused(answer, 404, "request_unknown")
-    assert life["bank"].get(f"/requests/{id_}").json()["says"]["facts"]["reference"] == "mine"
+    assert life["bank"].get(f"/requests/{id_}").json()["says"]["facts"]["reference"] == deposit["reference"]
 
 
 def test_a_request_waits_for_a_second_person_who_finds_and_confirms_it(life: Life) -> None:
@@ -313,3 +331,48 @@ def test_a_refusal_is_said_in_the_readers_language(
     answer = life["nobody"].http.get("/me", params=query, headers=headers)
     assert answer.headers["content-language"] == language
     assert ("密钥" in answer.json()["detail"]) is (language == "zh-CN")
+
+
+# ---- what no database can hold -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/parcels/%00", 400),
+        ("/parcels?status=%00", 400),
+        ("/parcels/%ff%fe", 404),
+        ("/parcels/" + "x" * 4000, 404),
+        ("/parcels?status=" + "x" * 4000, 200),
+        ("/parcels?cursor=AA", 400),
+        ("/parcels?cursor=7aCA", 400),
+        ("/public/entries?before=99999999999999999999", 422),
+        ("/log/entries/99999999999999999999", 404),
+        ("/log/entries/-1", 404),
+        ("/log/proof/9007199254740993", 404),
+        ("/public/serials/%E2%80%AE", 422),
+        ("/public/certificates/..%2F..%2Flog.vkey", 404),
+        ("/public/certificates/x.pdf", 404),
+    ],
+)
+def test_strange_addresses_are_answered_and_never_a_fault(life: Life, path: str, status: int) -> None:
+    assert life["registry"].http.get(path).status_code == status
+
+
+@pytest.mark.parametrize("text", ["\x00", "\ud800", "\u202e"])
+def test_characters_that_cannot_be_kept_are_refused(life: Life, text: str) -> None:
+    content = json.dumps({"name": text}).encode()
+    headers = {"Content-Type": "application/json", "Idempotency-Key": new_id()}
+    answer = life["registry"].http.post("/persons", content=content, headers=headers)
+    assert answer.status_code in (400, 422), answer.text
+
+
+def test_forms_with_strange_fields_are_refused(life: Life) -> None:
+    path = life.folder / "any.geojson"
+    path.write_bytes(b"{}")
+    for programme in ("\x00", "x" * 300):
+        refused(life["甲村"].upload("/parcel-imports", path, programme=programme), 422, "invalid_request")
+    refused(life["甲村"].upload("/parcel-imports", path, programme="X.1"), 404, "not_found")
+    refused(life["甲村"].upload("/parcel-imports", path), 422, "invalid_request")
+    owners = life["operator"].upload("/parcel-imports", path, programme=life.programme, owners="[1]")
+    refused(owners, 422, "invalid_request")
