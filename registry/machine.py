@@ -40,12 +40,19 @@ class Needs(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Where an action leads, which roles may begin it, and who must sign beside the initiator."""
+    """Where an action leads, which roles may begin it, and who must sign beside the initiator.
+
+    Roles in `alone` need nobody beside them, whatever the others need.
+    """
 
     after: str
     roles: frozenset[Role]
     needs: Needs = Needs.ONE
     confirmers: frozenset[Role] = frozenset()
+    alone: frozenset[Role] = frozenset()
+
+    def needs_of(self, role: Role) -> Needs:
+        return Needs.ONE if role in self.alone else self.needs
 
 
 def step(
@@ -53,9 +60,11 @@ def step(
     *roles: Role,
     needs: Needs = Needs.ONE,
     confirmers: Sequence[Role] = (),
+    alone: Sequence[Role] = (),
 ) -> Step:
     """A step; under 2P and 2O the confirmers have the initiator's roles unless others are named."""
-    return Step(after, frozenset(roles), needs, frozenset(confirmers or roles))
+    single = frozenset(alone)
+    return Step(after, frozenset(roles), needs, frozenset(confirmers or roles) - single, single)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +141,7 @@ def check_authority(
     others = [signer for signer in signers if signer.person != initiator]
     if not any(by in signer.mandates for signer in own):
         raise NotAuthorised(needed="the initiator's signature and mandate", **facts)
-    if rule.needs is Needs.ONE:
+    if rule.needs_of(by.role) is Needs.ONE:
         if len(signers) != 1:
             raise NotAuthorised(needed="exactly one signature", **facts)
         return
@@ -153,7 +162,7 @@ def check_carried(machine: str, action: str, rule: Step, signers: Sequence[Signe
     for signer in signers:
         for mandate in signer.mandates:
             if mandate.role in rule.roles and (
-                rule.needs is Needs.ONE
+                rule.needs_of(mandate.role) is Needs.ONE
                 or any(
                     _confirms(rule, mandate, other)
                     for second in signers

@@ -13,7 +13,10 @@ RETIREMENT: Final = Machine(
     {
         ("none", "request"): step("requested", *HOLDERS),
         ("requested", "withdraw"): step("withdrawn", *HOLDERS),
-        ("requested", "confirm"): step("confirmed", *HOLDERS, needs=Needs.TWO_PERSONS),
+        # an individual has no second person: nobody else stands behind the account
+        ("requested", "confirm"): step(
+            "confirmed", *HOLDERS, needs=Needs.TWO_PERSONS, alone=(Role.INDIVIDUAL,)
+        ),
         # what the system does because of the confirmation, in the same transaction
         ("confirmed", "retire"): step("retired", Role.SYSTEM),
     },

@@ -46,7 +46,8 @@ def _machine(machine: Machine) -> Iterator[str]:
 def _signatures(step: Step) -> str:
     if step.needs is Needs.ONE:
         return "1P"
-    return f"{step.needs.value} with {', '.join(sorted(step.confirmers))}"
+    alone = f"; 1P by {', '.join(sorted(step.alone))}" if step.alone else ""
+    return f"{step.needs.value} with {', '.join(sorted(step.confirmers))}{alone}"
 
 
 def handbook() -> str:

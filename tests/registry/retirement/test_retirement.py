@@ -16,13 +16,15 @@ from registry.documents.errors import GlyphMissing
 from registry.documents.serials import Serial
 from registry.issuance.rules import GroundContested, InsufficientUnits
 from registry.issuance.units import Selection
-from registry.machine import NotAuthorised, TransitionRefused
+from registry.machine import NotAuthorised, Role, TransitionRefused
+from registry.market.sales import Buy, OpenListing
 from registry.projections import opens_commitment
 from registry.projects.models import LandClaim
 from registry.retirement.certificates import make_certificate, write_certificate
 from registry.retirement.models import Certificate, RetiredRange, Retirement
 from registry.retirement.rules import ClaimPeriodInvalid, NotRetired
 from registry.retirement.service import OneRetirement, RequestRetirement
+from registry.transparency.audit import audit
 from tests.registry.people import request_id
 from tests.registry.story import Story
 
@@ -196,6 +198,20 @@ def test_two_persons_of_the_holder_confirm(sold: Story) -> None:
     with pytest.raises(NotFound):
         sold.do("rival", "retirement.confirm", command)
     assert status(sold, retirement) == "requested"
+
+
+def test_an_individual_confirms_alone(sold: Story) -> None:
+    person = sold.people.member(Role.INDIVIDUAL, "张三")
+    sold.actors["person"] = person
+    opened = OpenListing(project=sold.project_id, units=5, price_fen=6000)
+    listing = str(sold.do("operator", "listing.open", opened).answer["listing"])
+    sold.pay_in("person", 5 * 6000)
+    sold.do("person", "trade.buy", Buy(listing=listing, units=5))
+    asked = wish(sold, 2, beneficiary="张三", beneficiary_code="")
+    retirement = str(sold.do("person", "retirement.request", asked).answer["retirement"])
+    sold.do("person", "retirement.confirm", OneRetirement(retirement=retirement))
+    assert status(sold, retirement) == "retired"
+    assert audit(sold.installation.home).findings == []
 
 
 def test_what_a_certificate_could_not_say_is_refused_at_the_request(sold: Story) -> None:
