@@ -2,28 +2,35 @@
 
 from typing import Final
 
-from registry.machine import Machine, Role, step
-
-ADMIN: Final = (Role.ROOT, Role.REGISTRY_ADMIN)
+from registry.machine import Machine, Needs, Role, Step, step
 
 OWN_ROLES: Final = frozenset({Role.ROOT, Role.SYSTEM})
 """Roles of the installation itself. No organisation is of such a kind and no mandate gives them."""
 
 LOG: Final = Machine("log", "none", {("none", "open"): step("open", Role.ROOT)})
 
-ORGANISATION: Final = Machine("organisation", "none", {("none", "register"): step("registered", *ADMIN)})
 
-PERSON: Final = Machine("person", "none", {("none", "register"): step("registered", *ADMIN)})
 
-KEY: Final = Machine("key", "none", {("none", "add"): step("active", *ADMIN)})
+def admitted(state: str, action: str, after: str) -> dict[tuple[str, str], Step]:
+    """A step of the root alone, or of two persons of the registry.
+
+    Whoever enrols members decides who can sign for two persons and two organisations, so no single person
+    of the registry may.
+    """
+    return {
+        (state, action): step(after, Role.ROOT),
+        (state, f"{action}_jointly"): step(after, Role.REGISTRY_ADMIN, needs=Needs.TWO_PERSONS),
+    }
+
+
+ORGANISATION: Final = Machine("organisation", "none", admitted("none", "register", "registered"))
+
+PERSON: Final = Machine("person", "none", admitted("none", "register", "registered"))
+
+KEY: Final = Machine("key", "none", admitted("none", "add", "active"))
 
 MANDATE: Final = Machine(
-    "mandate",
-    "none",
-    {
-        ("none", "grant"): step("active", *ADMIN),
-        ("active", "end"): step("ended", *ADMIN),
-    },
+    "mandate", "none", {**admitted("none", "grant", "active"), **admitted("active", "end", "ended")}
 )
 
 DEPOSIT: Final = Machine("deposit", "none", {("none", "record"): step("recorded", Role.BANK)})

@@ -90,7 +90,7 @@ def register_organisation(desk: Desk, command: RegisterOrganisation) -> Answer:
     profile = desk.commitment("profile", Organisation, name=command.name, uscc=command.uscc)
     desk.act(
         ORGANISATION,
-        "register",
+        _action(desk, "register"),
         desk.request_id,
         facts={"kind": command.kind.value, "county": command.county},
         commitments={"profile": profile},
@@ -102,7 +102,7 @@ def register_organisation(desk: Desk, command: RegisterOrganisation) -> Answer:
 
 def register_person(desk: Desk, command: RegisterPerson) -> Answer:
     profile = desk.commitment("profile", Person, name=command.name)
-    desk.act(PERSON, "register", desk.request_id, commitments={"profile": profile})
+    desk.act(PERSON, _action(desk, "register"), desk.request_id, commitments={"profile": profile})
     profile.reveal(load_person(desk.session, desk.request_id))
     return {"person": desk.request_id}
 
@@ -119,7 +119,7 @@ def add_key(desk: Desk, command: AddKey) -> Answer:
         "custody": command.custody,
         "suite": "ed25519",
     }
-    desk.act(KEY, "add", keyid(public_key), facts={"keys": [dict(key)]}, type_="key.add")
+    desk.act(KEY, _action(desk, "add"), keyid(public_key), facts={"keys": [dict(key)]}, type_="key.add")
     return {"key": keyid(public_key)}
 
 
@@ -130,7 +130,7 @@ def grant_mandate(desk: Desk, command: GrantMandate) -> Answer:
         raise RoleRefused(role=command.role.value)
     desk.act(
         MANDATE,
-        "grant",
+        _action(desk, "grant"),
         desk.request_id,
         facts={
             "person": command.person,
@@ -145,7 +145,7 @@ def end_mandate(desk: Desk, command: EndMandate) -> Answer:
     """From this entry on the person no longer acts for the organisation; what they did stays."""
     if desk.session.get(MandateRow, command.mandate) is None:
         raise NotFound(kind="mandate", id=command.mandate)
-    desk.act(MANDATE, "end", command.mandate)
+    desk.act(MANDATE, _action(desk, "end"), command.mandate)
     return {"mandate": command.mandate}
 
 
@@ -178,6 +178,11 @@ def record_deposit(desk: Desk, command: RecordDeposit) -> Answer:
         ],
     )
     return {"deposit": desk.request_id}
+
+
+def _action(desk: Desk, action: str) -> str:
+    """What the root does alone, two persons of the registry do jointly."""
+    return action if desk.actor.role is Role.ROOT else f"{action}_jointly"
 
 
 ACTS = (

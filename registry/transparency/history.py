@@ -201,7 +201,7 @@ def _log(history: History, step: Recorded) -> None:
 
 
 def _mandate(history: History, step: Recorded) -> None:
-    if step.action == "grant":
+    if step.before == "none":
         facts = step.facts
         history.mandates[step.subject] = HeldMandate(facts["person"], facts["organisation"])
         return

@@ -108,7 +108,7 @@ class Steps:
         payload = entry.payload
         if payload.machine != "mandate":
             return
-        if payload.action == "grant":
+        if payload.before == "none":
             facts: Any = payload.facts
             role = facts["role"]
             if role not in {known.value for known in Role} or Role(role) in OWN_ROLES:

@@ -346,7 +346,7 @@ def test_a_mandate_that_has_ended_is_of_no_use(acts: People) -> None:
     for ended in (operator, bank):
         acts.do(root, "mandate.end", EndMandate(mandate=ended.id))
     with pytest.raises(NotAuthorised):
-        acts.do(bank, "deposit.record", deposit)
+        acts.do(bank, "deposit.record", deposit.model_copy(update={"reference": "y"}))
     with pytest.raises(NotAuthorised):
         office.confirm(colleague, waiting)  # its initiator has left
     assert prepared.payload is not None

@@ -44,7 +44,7 @@ MEMBERS: Final = {
     "validator": (Role.VERIFIER, "审定机构", 1),
     "firm": (Role.ENTERPRISE, "企业甲", 2),
     "buyer": (Role.ENTERPRISE, "企业乙", 1),
-    "person": (Role.INDIVIDUAL, "张三的账户", 2),
+    "person": (Role.INDIVIDUAL, "张三的账户", 1),
     "bank": (Role.BANK, "银行", 1),
     "甲村": (Role.COLLECTIVE, "甲村集体", 2),
     "乙村": (Role.COLLECTIVE, "乙村集体", 2),
@@ -249,15 +249,8 @@ class Life:
             "claim_to": "2025-01-01",
         }
         self.retirement = str(self["firm"].done("/retirements", asked)["retirement"])
-        answer = self._confirm("firm", self.retirement)
+        answer = self.two("firm", f"/retirements/{self.retirement}/confirmation")
         self.certificate, self.serials = str(answer["certificate"]), list(answer["serials"])
-
-    def confirm_retirement(self, name: str, retirement: str) -> str:
-        """The number of the certificate that two persons' signatures give."""
-        return str(self._confirm(name, retirement)["certificate"])
-
-    def _confirm(self, name: str, retirement: str) -> dict[str, Any]:
-        return self.two(name, f"/retirements/{retirement}/confirmation")
 
 
 def _forest_later() -> Any:

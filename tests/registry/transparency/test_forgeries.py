@@ -86,13 +86,14 @@ def says(by: Mandate, machine: str, action: str, before: str, after: str, **more
 
 
 def registers(by: Mandate, **more: Any) -> Payload:
-    return says(by, "person", "register", "none", "registered", commitments={"profile": "0" * 64}, **more)
+    return says(by, "person", "register_jointly", "none", "registered", commitments={"profile": "0" * 64}, **more)
 
 
 def test_the_forgers_tools_make_an_entry_that_is_in_order(forger: Forger) -> None:
     """So what is found below is the forgery and not the tool."""
     admin = forger.people.member(Role.REGISTRY_ADMIN, "registry A")
-    forger.write(registers(admin), forger.key(admin))
+    second = forger.people.colleague(admin)
+    forger.write(registers(admin), forger.key(admin), forger.key(second))
     assert [finding for finding in forger.findings() if not finding.startswith("C1")] == []
 
 
@@ -167,7 +168,8 @@ def test_a_step_that_an_entry_causes_is_one_its_signers_may_take(forger: Forger)
     """A bank's clerk ends the mandate of somebody at the registry, inside a deposit."""
     admin, bank = (forger.people.member(role, role) for role in (Role.REGISTRY_ADMIN, Role.BANK))
     ends = Transition("mandate", admin.id, "end", "active", "ended")
-    facts: Any = {"organisation": bank.organisation, "amount_fen": 1, "reference": "x"}
+    firm = bank.organisation
+    facts: Any = {"bank": firm, "organisation": firm, "amount_fen": 1, "reference": "x"}
     payload = says(bank, "deposit", "record", "none", "recorded", facts=facts, effects=(ends,))
     forger.write(payload, forger.key(bank))
     assert any("causes mandate end" in finding for finding in forger.findings())
@@ -262,7 +264,8 @@ def _doubled_and_deleted(forger: Forger, table: sa.Table) -> int:
         row = connection.execute(sa.select(table).limit(1)).mappings().first()
     if row is None or not isinstance(row[key.name], str):
         return 0
-    copy = {**row, key.name: "copy"}
+    unique = [one for one in table.constraints if isinstance(one, sa.UniqueConstraint)]
+    copy = {**row, key.name: "copy", **{list(one.columns)[-1].name: "copy" for one in unique}}
     _unguarded(forger, sa.insert(table).values(copy))
     assert forger.findings(), f"a row more in {table.name}"
     _unguarded(forger, sa.delete(table).where(key == "copy"))
