@@ -88,7 +88,7 @@ def test_a_private_persons_certificate_is_for_the_person_and_officials(life: Lif
         "claim_to": "2025-01-01",
     }
     retirement = life["person"].done("/retirements", asked)["retirement"]
-    number = life.confirm_retirement("person", retirement)
+    number = life["person"].done(f"/retirements/{retirement}/confirmation")["certificate"]
     path = f"/public/certificates/{number}.statement.json"
     for name in ("nobody", "firm"):
         refused(life[name].get(path), 404, "not_found")
