@@ -1,6 +1,9 @@
 """Runs migrations against the URL that `registry.database.migrate` hands over. Online only."""
 
+from typing import Any, Literal
+
 from alembic import context
+from alembic.autogenerate.api import AutogenContext
 
 import registry.catalogue  # noqa: F401 - loads the models of every room
 from ledger import tables
@@ -9,7 +12,7 @@ from registry.database import Base, UtcInstant, create_engine
 TARGET_METADATA = [tables.metadata, Base.metadata]
 
 
-def render(kind: str, thing: object, _context: object) -> str | bool:
+def render(kind: str, thing: Any, _context: AutogenContext) -> str | Literal[False]:
     """Write our own column types as what they are stored as: a migration must not change with the code."""
     return "sa.BigInteger()" if kind == "type" and isinstance(thing, UtcInstant) else False
 

@@ -86,7 +86,8 @@ def says(by: Mandate, machine: str, action: str, before: str, after: str, **more
 
 
 def registers(by: Mandate, **more: Any) -> Payload:
-    return says(by, "person", "register_jointly", "none", "registered", commitments={"profile": "0" * 64}, **more)
+    profile = {"profile": "0" * 64}
+    return says(by, "person", "register_jointly", "none", "registered", commitments=profile, **more)
 
 
 def test_the_forgers_tools_make_an_entry_that_is_in_order(forger: Forger) -> None:
