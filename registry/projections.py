@@ -81,6 +81,11 @@ class Subject:
 T = TypeVar("T", bound=Base)
 
 
+def begin(session: Session, model: type[T], recorded: Recorded, **columns: Any) -> None:
+    """Add the row of a new subject, with its first status."""
+    session.add(model(id=recorded.subject, status=recorded.after, entry_index=recorded.index, **columns))
+
+
 def follow(session: Session, model: type[T], recorded: Recorded) -> T:
     """The row of the recorded subject, with its new status."""
     row = session.get(model, recorded.subject)

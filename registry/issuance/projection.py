@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from registry.issuance.models import Batch, HomeRange, Issuance
 from registry.issuance.plan import BatchPlan
-from registry.projections import Recorded, follow
+from registry.projections import Recorded, begin, follow
 
 FIGURES = ("verified_kg", "units", "buffer_units", "residue_before_kg", "residue_after_kg")
 
@@ -22,19 +22,17 @@ def issuance(session: Session, recorded: Recorded) -> None:
 
 def _propose(session: Session, recorded: Recorded) -> None:
     facts = recorded.facts
-    session.add(
-        Issuance(
-            id=recorded.subject,
-            status=recorded.after,
-            entry_index=recorded.index,
-            project_id=facts["project"],
-            period_id=facts["period"],
-            pools=facts["pools"],
-            statement_id=facts["statement"],
-            proposed_by=facts["proposed_by"],
-            proposed_ms=recorded.entry.at_ms,
-            **{name: facts[name] for name in FIGURES},
-        )
+    begin(
+        session,
+        Issuance,
+        recorded,
+        project_id=facts["project"],
+        period_id=facts["period"],
+        pools=facts["pools"],
+        statement_id=facts["statement"],
+        proposed_by=facts["proposed_by"],
+        proposed_ms=recorded.entry.at_ms,
+        **{name: facts[name] for name in FIGURES},
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from registry.market.models import Listing, Offer, Option, ProceedsLine, Subscription, Trade
-from registry.projections import Recorded, follow
+from registry.projections import Recorded, begin, follow
 from registry.projects.models import Project
 
 
@@ -36,22 +36,20 @@ def option(session: Session, recorded: Recorded) -> None:
 
 def _offer_option(session: Session, recorded: Recorded) -> None:
     facts = recorded.facts
-    session.add(
-        Option(
-            id=recorded.subject,
-            status=recorded.after,
-            entry_index=recorded.index,
-            project_id=facts["project"],
-            vintage=facts["vintage"],
-            seller_id=facts["seller"],
-            buyer_id=facts["buyer"],
-            units=facts["units"],
-            premium_fen=facts["premium_fen"],
-            strike_fen=facts["strike_fen"],
-            window_to=facts["window_to"],
-            delivered_units=0,
-            set_aside_units=0,
-        )
+    begin(
+        session,
+        Option,
+        recorded,
+        project_id=facts["project"],
+        vintage=facts["vintage"],
+        seller_id=facts["seller"],
+        buyer_id=facts["buyer"],
+        units=facts["units"],
+        premium_fen=facts["premium_fen"],
+        strike_fen=facts["strike_fen"],
+        window_to=facts["window_to"],
+        delivered_units=0,
+        set_aside_units=0,
     )
 
 
@@ -69,36 +67,32 @@ def offer(session: Session, recorded: Recorded) -> None:
         follow(session, Offer, recorded)
         return
     facts = recorded.facts
-    session.add(
-        Offer(
-            id=recorded.subject,
-            status=recorded.after,
-            entry_index=recorded.index,
-            project_id=facts["project"],
-            seller_id=facts["seller"],
-            units=facts["units"],
-            price_fen=facts["price_fen"],
-            closes_on=facts["closes_on"],
-            pending=facts["pending"],
-        )
+    begin(
+        session,
+        Offer,
+        recorded,
+        project_id=facts["project"],
+        seller_id=facts["seller"],
+        units=facts["units"],
+        price_fen=facts["price_fen"],
+        closes_on=facts["closes_on"],
+        pending=facts["pending"],
     )
 
 
 def subscription(session: Session, recorded: Recorded) -> None:
     facts = recorded.facts
     if recorded.action == "place":
-        session.add(
-            Subscription(
-                id=recorded.subject,
-                status=recorded.after,
-                entry_index=recorded.index,
-                offer_id=facts["offer"],
-                buyer_id=facts["buyer"],
-                units=facts["units"],
-                amount_fen=facts["amount_fen"],
-                confirmed_index=recorded.index,
-                pending=facts["pending"],
-            )
+        begin(
+            session,
+            Subscription,
+            recorded,
+            offer_id=facts["offer"],
+            buyer_id=facts["buyer"],
+            units=facts["units"],
+            amount_fen=facts["amount_fen"],
+            confirmed_index=recorded.index,
+            pending=facts["pending"],
         )
         return
     row = follow(session, Subscription, recorded)
@@ -111,18 +105,16 @@ def subscription(session: Session, recorded: Recorded) -> None:
 def listing(session: Session, recorded: Recorded) -> None:
     facts = recorded.facts
     if recorded.action == "open":
-        session.add(
-            Listing(
-                id=recorded.subject,
-                status=recorded.after,
-                entry_index=recorded.index,
-                project_id=facts["project"],
-                seller_id=facts["seller"],
-                units=facts["units"],
-                units_left=facts["units"],
-                price_fen=facts["price_fen"],
-                pending=facts["pending"],
-            )
+        begin(
+            session,
+            Listing,
+            recorded,
+            project_id=facts["project"],
+            seller_id=facts["seller"],
+            units=facts["units"],
+            units_left=facts["units"],
+            price_fen=facts["price_fen"],
+            pending=facts["pending"],
         )
         return
     row = follow(session, Listing, recorded)
@@ -135,16 +127,14 @@ def listing(session: Session, recorded: Recorded) -> None:
 
 def trade(session: Session, recorded: Recorded) -> None:
     facts = recorded.facts
-    session.add(
-        Trade(
-            id=recorded.subject,
-            status=recorded.after,
-            entry_index=recorded.index,
-            listing_id=facts["listing"],
-            buyer_id=facts["buyer"],
-            units=facts["units"],
-            amount_fen=facts["amount_fen"],
-        )
+    begin(
+        session,
+        Trade,
+        recorded,
+        listing_id=facts["listing"],
+        buyer_id=facts["buyer"],
+        units=facts["units"],
+        amount_fen=facts["amount_fen"],
     )
     _proceeds(session, recorded, "sale", facts["project"], facts["proceeds"])
 

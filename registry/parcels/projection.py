@@ -4,7 +4,7 @@ from sqlalchemy.orm import Session
 
 from registry.accounts.models import MandateRow
 from registry.parcels.models import Parcel, ParcelVersion
-from registry.projections import Recorded, follow
+from registry.projections import Recorded, begin, follow
 
 
 def parcel(session: Session, recorded: Recorded) -> None:
@@ -19,17 +19,15 @@ def parcel(session: Session, recorded: Recorded) -> None:
 def _submitted(session: Session, recorded: Recorded) -> None:
     facts = recorded.facts
     if facts["version"] == 1:
-        session.add(
-            Parcel(
-                id=recorded.subject,
-                status=recorded.after,
-                entry_index=recorded.index,
-                organisation_id=facts["organisation"],
-                county=facts["county"],
-                code=facts["code"],
-                version=1,
-                operator_id=facts["operator"],
-            )
+        begin(
+            session,
+            Parcel,
+            recorded,
+            organisation_id=facts["organisation"],
+            county=facts["county"],
+            code=facts["code"],
+            version=1,
+            operator_id=facts["operator"],
         )
         session.flush()
     else:

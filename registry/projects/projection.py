@@ -3,7 +3,7 @@
 from sqlalchemy.orm import Session
 
 from registry.accounts.models import MandateRow
-from registry.projections import Recorded, follow
+from registry.projections import Recorded, begin, follow
 from registry.projects.models import LandClaim, MonitoringPeriod, Project, ProjectParcel
 
 
@@ -23,20 +23,18 @@ def project(session: Session, recorded: Recorded) -> None:
 
 def _submitted(session: Session, recorded: Recorded) -> None:
     facts = recorded.facts
-    session.add(
-        Project(
-            id=recorded.subject,
-            status=recorded.after,
-            entry_index=recorded.index,
-            programme_id=facts["programme"],
-            owner_id=facts["owner"],
-            county=facts["county"],
-            method=facts["method"],
-            crediting_from=facts["crediting_from"],
-            crediting_to=facts["crediting_to"],
-            benefit_rule=facts["benefit_rule"],
-            commitment=recorded.entry.payload.commitments["names"],
-        )
+    begin(
+        session,
+        Project,
+        recorded,
+        programme_id=facts["programme"],
+        owner_id=facts["owner"],
+        county=facts["county"],
+        method=facts["method"],
+        crediting_from=facts["crediting_from"],
+        crediting_to=facts["crediting_to"],
+        benefit_rule=facts["benefit_rule"],
+        commitment=recorded.entry.payload.commitments["names"],
     )
     session.flush()
     session.add_all(
@@ -54,21 +52,19 @@ def claim(session: Session, recorded: Recorded) -> None:
     pool, credited_cm2 = next(
         (pool, cm2) for claim, pool, cm2 in facts["claims"] if claim == recorded.subject
     )
-    session.add(
-        LandClaim(
-            id=recorded.subject,
-            status=recorded.after,
-            entry_index=recorded.index,
-            parcel_id=recorded.entry.payload.subject,
-            parcel_version=facts["version"],
-            project_id=facts["project"],
-            programme_id=facts["programme"],
-            pool=pool,
-            from_on=facts["from_on"],
-            to_on=facts["to_on"],
-            credited_cm2=credited_cm2,
-            claimed_index=recorded.index,
-        )
+    begin(
+        session,
+        LandClaim,
+        recorded,
+        parcel_id=recorded.entry.payload.subject,
+        parcel_version=facts["version"],
+        project_id=facts["project"],
+        programme_id=facts["programme"],
+        pool=pool,
+        from_on=facts["from_on"],
+        to_on=facts["to_on"],
+        credited_cm2=credited_cm2,
+        claimed_index=recorded.index,
     )
 
 
@@ -78,16 +74,14 @@ def period(session: Session, recorded: Recorded) -> None:
     """
     if recorded.action == "open":
         facts = recorded.facts
-        session.add(
-            MonitoringPeriod(
-                id=recorded.subject,
-                status=recorded.after,
-                entry_index=recorded.index,
-                project_id=facts["project"],
-                pools=facts["pools"],
-                from_on=facts["from_on"],
-                to_on=facts["to_on"],
-            )
+        begin(
+            session,
+            MonitoringPeriod,
+            recorded,
+            project_id=facts["project"],
+            pools=facts["pools"],
+            from_on=facts["from_on"],
+            to_on=facts["to_on"],
         )
         return
     row = follow(session, MonitoringPeriod, recorded)

@@ -2,26 +2,24 @@
 
 from sqlalchemy.orm import Session
 
-from registry.projections import Recorded, follow
+from registry.projections import Recorded, begin, follow
 from registry.retirement.models import Certificate, RetiredRange, Retirement
 
 
 def retirement(session: Session, recorded: Recorded) -> None:
     facts = recorded.facts
     if recorded.action == "request":
-        session.add(
-            Retirement(
-                id=recorded.subject,
-                status=recorded.after,
-                entry_index=recorded.index,
-                project_id=facts["project_id"],
-                organisation_id=facts["holder"],
-                units=facts["units"],
-                claim_from=facts["claim_from"],
-                claim_to=facts["claim_to"],
-                pending=facts["pending"],
-                commitment=recorded.entry.payload.commitments["request"],
-            )
+        begin(
+            session,
+            Retirement,
+            recorded,
+            project_id=facts["project_id"],
+            organisation_id=facts["holder"],
+            units=facts["units"],
+            claim_from=facts["claim_from"],
+            claim_to=facts["claim_to"],
+            pending=facts["pending"],
+            commitment=recorded.entry.payload.commitments["request"],
         )
         return
     row = follow(session, Retirement, recorded)
