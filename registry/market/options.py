@@ -42,8 +42,6 @@ from registry.market.rules import (
 )
 from registry.market.settlement import (
     divide,
-    load_project,
-    owned_project,
     pay_seller,
     post_units,
     project_terms,
@@ -53,6 +51,7 @@ from registry.office import Act, Answer, Command
 from registry.programmes.rules import Terms, units_account
 from registry.projects.models import MonitoringPeriod, Project
 from registry.projects.rules import civil_date
+from registry.projects.service import load_project, own_project
 
 MAX_UNITS: Final = 10**9
 MAX_PRICE_FEN: Final = 10**6
@@ -80,7 +79,7 @@ class OneOption(Command):
 
 
 def offer(desk: Desk, command: OfferOption) -> Answer:
-    project = owned_project(desk, command.project)
+    project = own_project(desk, command.project)
     load_organisation(desk.session, command.buyer)
     require_buyer(desk.session, project, command.buyer)
     if command.window_to < civil_date(desk.now):

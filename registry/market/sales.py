@@ -19,15 +19,14 @@ from registry.market.options import MAX_PRICE_FEN, MAX_UNITS
 from registry.market.rules import LISTING, TRADE, SoldOut
 from registry.market.settlement import (
     divide,
-    load_project,
     lock_units,
-    owned_project,
     pay_seller,
     post_units,
     require_buyer,
 )
 from registry.office import Act, Answer, Command
 from registry.programmes.rules import units_account
+from registry.projects.service import load_project, own_project
 
 
 class OpenListing(Command):
@@ -47,7 +46,7 @@ class Buy(Command):
 
 
 def open_listing(desk: Desk, command: OpenListing) -> Answer:
-    project = owned_project(desk, command.project)
+    project = own_project(desk, command.project)
     draft = Draft(desk)
     account = units_account(project.owner_id, project.programme_id)
     blocks = draft.cut(find_units(desk.session, account, project.id, command.units, command.selection))
@@ -66,7 +65,7 @@ def open_listing(desk: Desk, command: OpenListing) -> Answer:
 
 def cancel_listing(desk: Desk, command: CancelListing) -> Answer:
     listing = load_listing(desk.session, command.listing)
-    owned_project(desk, listing.project_id)
+    own_project(desk, listing.project_id)
     effects = [Void(listing.pending)] if listing.pending is not None else []
     desk.act(LISTING, "cancel", listing.id, effects=effects)
     return {"listing": listing.id, "units_free": listing.units_left}

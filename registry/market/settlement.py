@@ -7,8 +7,6 @@ from sqlalchemy.orm import Session
 
 from ledger.books import Block, Move, Pend, Post, Posting
 from registry.accounts.rules import MONEY, cash_account
-from registry.accounts.service import NotFound
-from registry.acts import Desk
 from registry.issuance.draft import Draft
 from registry.issuance.units import credited_units
 from registry.market.proceeds import Proceeds, Rates, Share, split_payment
@@ -17,21 +15,6 @@ from registry.parcels.models import Parcel, ParcelVersion
 from registry.programmes.rules import Terms, clearing_account, unit_asset, units_account
 from registry.programmes.service import load_programme, terms_of
 from registry.projects.models import MonitoringPeriod, Project, ProjectParcel
-
-
-def load_project(session: Session, project: str) -> Project:
-    row = session.get(Project, project)
-    if row is None:
-        raise NotFound(kind="project", id=project)
-    return row
-
-
-def owned_project(desk: Desk, project: str) -> Project:
-    """The project, for its owner: units are sold first by the project's owner on behalf of the villages."""
-    row = load_project(desk.session, project)
-    if row.owner_id != desk.actor.organisation:
-        raise NotFound(kind="project", id=project)
-    return row
 
 
 def project_terms(session: Session, project: Project) -> Terms:

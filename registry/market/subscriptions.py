@@ -26,9 +26,7 @@ from registry.market.options import MAX_PRICE_FEN, MAX_UNITS
 from registry.market.rules import OFFER, SUBSCRIPTION, OfferClosed, PastDate
 from registry.market.settlement import (
     divide,
-    load_project,
     lock_units,
-    owned_project,
     post_money,
     post_units,
     require_buyer,
@@ -38,6 +36,7 @@ from registry.office import Act, Answer, Command
 from registry.programmes.rules import units_account
 from registry.projects.models import Project
 from registry.projects.rules import civil_date
+from registry.projects.service import load_project, own_project
 
 
 class OpenOffer(Command):
@@ -62,7 +61,7 @@ class OneSubscription(Command):
 
 
 def open_offer(desk: Desk, command: OpenOffer) -> Answer:
-    project = owned_project(desk, command.project)
+    project = own_project(desk, command.project)
     if command.closes_on < civil_date(desk.now):
         raise PastDate(date=command.closes_on.isoformat())
     draft = Draft(desk)
@@ -239,7 +238,7 @@ def load_subscription(session: Session, subscription: str) -> Subscription:
 
 def _of_seller(desk: Desk, offer: str) -> tuple[Offer, Project]:
     row = load_offer(desk.session, offer)
-    return row, owned_project(desk, row.project_id)
+    return row, own_project(desk, row.project_id)
 
 
 def _subscriptions(session: Session, offer: Offer, status: str) -> Sequence[Subscription]:

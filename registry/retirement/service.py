@@ -49,6 +49,7 @@ from registry.programmes.rules import retired_account, unit_asset, units_account
 from registry.programmes.service import load_programme, terms_of
 from registry.projects.models import MonitoringPeriod, Project, ProjectParcel
 from registry.projects.rules import civil_date
+from registry.projects.service import load_project
 from registry.retirement.models import Certificate, Retirement
 from registry.retirement.rules import RETIREMENT, ClaimPeriodInvalid
 from registry.settings import Settings
@@ -83,7 +84,7 @@ def request(desk: Desk, command: RequestRetirement) -> Answer:
             claim_from=command.claim_from.isoformat(), claim_to=command.claim_to.isoformat()
         )
     _require_printable(command)
-    project = _load_project(desk.session, command.project)
+    project = load_project(desk.session, command.project)
     holder = desk.actor.organisation
     account = units_account(holder, project.programme_id)
     cuts = find_units(desk.session, account, project.id, command.units, command.selection)
@@ -130,7 +131,7 @@ def confirm(desk: Desk, command: OneRetirement) -> Answer:
     """Two persons confirm; the units are retired at once and for good."""
     retirement = _of_holder(desk, command.retirement)
     RETIREMENT.step(retirement.status, "confirm", retirement.id)
-    project = _load_project(desk.session, retirement.project_id)
+    project = load_project(desk.session, retirement.project_id)
     blocks = locked_blocks(desk.session, retirement.pending)
     _require_ground(desk, project, blocks)
     number = next_certificate_number(desk.session, project)
@@ -333,11 +334,4 @@ def _of_holder(desk: Desk, retirement: str) -> Retirement:
     row = load_retirement(desk.session, retirement)
     if row.organisation_id != desk.actor.organisation:
         raise NotFound(kind="retirement", id=retirement)
-    return row
-
-
-def _load_project(session: Session, project: str) -> Project:
-    row = session.get(Project, project)
-    if row is None:
-        raise NotFound(kind="project", id=project)
     return row
