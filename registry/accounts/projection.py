@@ -31,7 +31,7 @@ def person(session: Session, recorded: Recorded) -> None:
 
 
 def mandate(session: Session, recorded: Recorded) -> None:
-    if recorded.action != "grant":
+    if recorded.before != "none":
         follow(session, MandateRow, recorded)
         return
     session.add(
