@@ -10,7 +10,6 @@ OWN_ROLES: Final = frozenset({Role.ROOT, Role.SYSTEM})
 LOG: Final = Machine("log", "none", {("none", "open"): step("open", Role.ROOT)})
 
 
-
 def admitted(state: str, action: str, after: str) -> dict[tuple[str, str], Step]:
     """A step of the root alone, or of two persons of the registry.
 
@@ -37,6 +36,14 @@ DEPOSIT: Final = Machine("deposit", "none", {("none", "record"): step("recorded"
 
 MONEY: Final = "CNY-fen"
 BANK_ACCOUNT: Final = "bank:CNY"
+
+
+def may_give(role: Role, kind: str) -> bool:
+    """Whether somebody may act in this role for an organisation of this kind.
+
+    An individual signs alone where organisations need two persons, so none of these names its members so.
+    """
+    return role not in OWN_ROLES and (role is not Role.INDIVIDUAL or kind == Role.INDIVIDUAL)
 
 
 def cash_account(organisation: str) -> str:

@@ -25,6 +25,7 @@ from registry.accounts.rules import (
     OWN_ROLES,
     PERSON,
     cash_account,
+    may_give,
 )
 from registry.acts import Desk
 from registry.errors import RegistryRefusal
@@ -125,8 +126,8 @@ def add_key(desk: Desk, command: AddKey) -> Answer:
 
 def grant_mandate(desk: Desk, command: GrantMandate) -> Answer:
     load_person(desk.session, command.person)
-    load_organisation(desk.session, command.organisation)
-    if command.role in OWN_ROLES:
+    organisation = load_organisation(desk.session, command.organisation)
+    if not may_give(command.role, organisation.kind):
         raise RoleRefused(role=command.role.value)
     desk.act(
         MANDATE,
