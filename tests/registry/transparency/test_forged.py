@@ -34,7 +34,7 @@ from registry.issuance.units import locked_blocks
 from registry.machine import Role
 from registry.market.options import AcceptOption, OfferOption, OneOption
 from registry.market.sales import Buy, OpenListing
-from registry.market.settlement import divide, load_project
+from registry.market.settlement import divide
 from registry.parcels.models import ParcelVersion
 from registry.parcels.service import AcceptParcel, FindEligible, SubmitParcel
 from registry.programmes.rules import (
@@ -47,7 +47,7 @@ from registry.programmes.rules import (
     units_account,
 )
 from registry.projects.claims import index_claim
-from registry.projects.service import NamePeriod
+from registry.projects.service import NamePeriod, load_project
 from registry.retirement.service import OneRetirement, RequestRetirement
 from registry.verification.service import AcceptPeriod, VerifyPeriod
 from tests.registry.story import DIGEST, KG, Story
