@@ -10,26 +10,23 @@ OWN_ROLES: Final = frozenset({Role.ROOT, Role.SYSTEM})
 LOG: Final = Machine("log", "none", {("none", "open"): step("open", Role.ROOT)})
 
 
-def admitted(state: str, action: str, after: str) -> dict[tuple[str, str], Step]:
+def admitted(after: str) -> Step:
     """A step of the root alone, or of two persons of the registry.
 
     Whoever enrols members decides who can sign for two persons and two organisations, so no single person
     of the registry may.
     """
-    return {
-        (state, action): step(after, Role.ROOT),
-        (state, f"{action}_jointly"): step(after, Role.REGISTRY_ADMIN, needs=Needs.TWO_PERSONS),
-    }
+    return step(after, Role.ROOT, Role.REGISTRY_ADMIN, needs=Needs.TWO_PERSONS, alone=(Role.ROOT,))
 
 
-ORGANISATION: Final = Machine("organisation", "none", admitted("none", "register", "registered"))
+ORGANISATION: Final = Machine("organisation", "none", {("none", "register"): admitted("registered")})
 
-PERSON: Final = Machine("person", "none", admitted("none", "register", "registered"))
+PERSON: Final = Machine("person", "none", {("none", "register"): admitted("registered")})
 
-KEY: Final = Machine("key", "none", admitted("none", "add", "active"))
+KEY: Final = Machine("key", "none", {("none", "add"): admitted("active")})
 
 MANDATE: Final = Machine(
-    "mandate", "none", {**admitted("none", "grant", "active"), **admitted("active", "end", "ended")}
+    "mandate", "none", {("none", "grant"): admitted("active"), ("active", "end"): admitted("ended")}
 )
 
 DEPOSIT: Final = Machine("deposit", "none", {("none", "record"): step("recorded", Role.BANK)})

@@ -91,7 +91,7 @@ def register_organisation(desk: Desk, command: RegisterOrganisation) -> Answer:
     profile = desk.commitment("profile", Organisation, name=command.name, uscc=command.uscc)
     desk.act(
         ORGANISATION,
-        _action(desk, "register"),
+        "register",
         desk.request_id,
         facts={"kind": command.kind.value, "county": command.county},
         commitments={"profile": profile},
@@ -103,7 +103,7 @@ def register_organisation(desk: Desk, command: RegisterOrganisation) -> Answer:
 
 def register_person(desk: Desk, command: RegisterPerson) -> Answer:
     profile = desk.commitment("profile", Person, name=command.name)
-    desk.act(PERSON, _action(desk, "register"), desk.request_id, commitments={"profile": profile})
+    desk.act(PERSON, "register", desk.request_id, commitments={"profile": profile})
     profile.reveal(load_person(desk.session, desk.request_id))
     return {"person": desk.request_id}
 
@@ -120,7 +120,7 @@ def add_key(desk: Desk, command: AddKey) -> Answer:
         "custody": command.custody,
         "suite": "ed25519",
     }
-    desk.act(KEY, _action(desk, "add"), keyid(public_key), facts={"keys": [dict(key)]}, type_="key.add")
+    desk.act(KEY, "add", keyid(public_key), facts={"keys": [dict(key)]}, type_="key.add")
     return {"key": keyid(public_key)}
 
 
@@ -131,7 +131,7 @@ def grant_mandate(desk: Desk, command: GrantMandate) -> Answer:
         raise RoleRefused(role=command.role.value)
     desk.act(
         MANDATE,
-        _action(desk, "grant"),
+        "grant",
         desk.request_id,
         facts={
             "person": command.person,
@@ -146,7 +146,7 @@ def end_mandate(desk: Desk, command: EndMandate) -> Answer:
     """From this entry on the person no longer acts for the organisation; what they did stays."""
     if desk.session.get(MandateRow, command.mandate) is None:
         raise NotFound(kind="mandate", id=command.mandate)
-    desk.act(MANDATE, _action(desk, "end"), command.mandate)
+    desk.act(MANDATE, "end", command.mandate)
     return {"mandate": command.mandate}
 
 
@@ -179,11 +179,6 @@ def record_deposit(desk: Desk, command: RecordDeposit) -> Answer:
         ],
     )
     return {"deposit": desk.request_id}
-
-
-def _action(desk: Desk, action: str) -> str:
-    """What the root does alone, two persons of the registry do jointly."""
-    return action if desk.actor.role is Role.ROOT else f"{action}_jointly"
 
 
 ACTS = (

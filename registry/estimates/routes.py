@@ -15,8 +15,10 @@ from registry.estimates.rasters import (
     RasterKind,
     list_plot_files,
     list_rasters,
-    register_plots,
-    register_raster,
+    record_plots,
+    record_raster,
+    store_plots,
+    store_raster,
 )
 from registry.estimates.rules import RunNotPrepared
 from registry.estimates.service import EstimatePeriod, load_run, prepare_run, run_parcels
@@ -84,9 +86,10 @@ def add_raster(
 ) -> JSONResponse:
     """The same file again answers the row it has."""
     _require_uploader(by)
-    with uploaded(file) as path, running.database.write() as session:
-        row = register_raster(session, running.home, path, kind=kind, product=product, taken_on=taken_on)
-        return JSONResponse(dict(_raster_view(row)), 201)
+    with uploaded(file) as path:
+        stored = store_raster(running.home, path, kind=kind, product=product, taken_on=taken_on)
+    with running.database.write() as session:
+        return JSONResponse(dict(_raster_view(record_raster(session, stored))), 201)
 
 
 @router.get("/rasters", summary="Registered rasters", responses=READ_PROBLEMS)
@@ -105,9 +108,10 @@ def add_plots(
 ) -> JSONResponse:
     """A file with faults is refused as a whole; `errors` lists them."""
     _require_uploader(by)
-    with uploaded(file) as path, running.database.write() as session:
-        row = register_plots(session, running.home, path, measurement=measurement)
-        return JSONResponse(dict(_plots_view(row)), 201)
+    with uploaded(file) as path:
+        stored = store_plots(running.home, path, measurement=measurement)
+    with running.database.write() as session:
+        return JSONResponse(dict(_plots_view(record_plots(session, stored))), 201)
 
 
 @router.get("/plot-files", summary="Registered plot files", responses=READ_PROBLEMS)

@@ -23,7 +23,7 @@ from ledger.books import (
 from ledger.keys import keyid
 from ledger.replay import Entry, LedgerState
 from ledger.units import UnitRange
-from registry.accounts.rules import OWN_ROLES
+from registry.accounts.rules import may_give
 from registry.acts import ROOT, SYSTEM
 from registry.errors import RegistryRefusal
 from registry.machine import Machine, Mandate, Role, Signer, Step, check_authority, check_carried
@@ -44,6 +44,8 @@ class Steps:
     machines: Mapping[str, Machine]
     mandates: dict[str, Mandate] = field(default_factory=dict)
     entered: set[tuple[str, str]] = field(default_factory=set)
+    kinds: dict[str, str] = field(default_factory=dict)
+    """What kind each organisation is, as its registration says."""
 
     def see(self, entry: Entry, state: LedgerState, report: Report) -> None:
         where = f"entry {entry.index}"
@@ -106,13 +108,17 @@ class Steps:
 
     def _follow_mandates(self, entry: Entry, report: Report) -> None:
         payload = entry.payload
+        facts: Any = payload.facts
+        if payload.machine == "organisation":
+            self.kinds[payload.subject] = str(facts["kind"])
         if payload.machine != "mandate":
             return
         if payload.before == "none":
-            facts: Any = payload.facts
-            role = facts["role"]
-            if role not in {known.value for known in Role} or Role(role) in OWN_ROLES:
-                report.find("I9", f"entry {entry.index}", f"nobody is given the role {role}")
+            role, kind = facts["role"], self.kinds.get(str(facts["organisation"]), "")
+            if role not in {known.value for known in Role} or not may_give(Role(role), kind):
+                report.find(
+                    "I9", f"entry {entry.index}", f"an organisation of kind {kind} gives no role {role}"
+                )
                 return
             self.mandates[payload.subject] = Mandate(
                 payload.subject, facts["person"], facts["organisation"], Role(role)

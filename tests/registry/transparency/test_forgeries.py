@@ -87,7 +87,7 @@ def says(by: Mandate, machine: str, action: str, before: str, after: str, **more
 
 def registers(by: Mandate, **more: Any) -> Payload:
     profile = {"profile": "0" * 64}
-    return says(by, "person", "register_jointly", "none", "registered", commitments=profile, **more)
+    return says(by, "person", "register", "none", "registered", commitments=profile, **more)
 
 
 def test_the_forgers_tools_make_an_entry_that_is_in_order(forger: Forger) -> None:
@@ -195,6 +195,17 @@ def test_nobody_is_made_root_in_the_log(forger: Forger) -> None:
     facts: Any = {"person": admin.person, "organisation": admin.organisation, "role": "root"}
     payload = says(admin, "mandate", "grant", "none", "active", facts=facts)
     forger.write(payload, forger.key(admin))
+    assert forger.caught("I9")
+
+
+def test_a_firm_that_names_its_member_an_individual_is_found(forger: Forger) -> None:
+    """An individual signs alone where a firm needs two persons."""
+    admin = forger.people.member(Role.REGISTRY_ADMIN, "registry A")
+    firm = forger.people.member(Role.ENTERPRISE, "firm A")
+    second = forger.people.colleague(admin)
+    facts: Any = {"person": firm.person, "organisation": firm.organisation, "role": "individual"}
+    payload = says(admin, "mandate", "grant", "none", "active", facts=facts)
+    forger.write(payload, forger.key(admin), forger.key(second))
     assert forger.caught("I9")
 
 
