@@ -158,7 +158,7 @@ def object_to(
         id_ = working_request(request_id)
         known = session.get(Objection, id_)
         if known is None:
-            known = lodge_objection(session, id_, project, asked.text, asked.contact, now)
+            known = lodge_objection(session, project, id_, asked.text, asked.contact, now)
         return {"objection": known.id}
 
 

@@ -156,9 +156,19 @@ class Life:
         }
         self.project = str(self["operator"].done("/projects", submit)["project"])
         self["registry"].done(f"/projects/{self.project}/publication")
+        self._object()
         self.served.command("clock", "advance", "2025-04-20T01:00:00")
         self["validator"].done(f"/projects/{self.project}/validation")
         self.two("registry", f"/projects/{self.project}/registration")
+
+    def _object(self) -> None:
+        """A stranger objects to the published project, and the registry answers."""
+        objection = {"text": "边界有争议", "contact": "某村民"}
+        lodged = self["nobody"].act(f"/projects/{self.project}/objections", objection)
+        assert lodged.status_code == 201, lodged.text
+        path = f"/objections/{lodged.json()['objection']}/answer"
+        answered = self["registry"].act(path, {"answer": "已核实"})
+        assert answered.status_code == 200, answered.text
 
     def estimate(self) -> None:
         dates = {"from_on": PERIOD[0], "to_on": PERIOD[1]}

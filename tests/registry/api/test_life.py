@@ -29,6 +29,14 @@ def test_a_serial_leads_to_everything_in_one_call(life: Life) -> None:
     assert trace["holders"][-1]["account"].startswith("retired:")
 
 
+def test_a_strangers_objection_is_kept_and_answered_and_the_contact_is_the_registrys(life: Life) -> None:
+    (seen,) = life["buyer"].get(f"/projects/{life.project}/objections").json()["items"]
+    assert (seen["text"], seen["answer"]) == ("边界有争议", "已核实")
+    assert "contact" not in seen
+    (full,) = life["registry"].get(f"/projects/{life.project}/objections").json()["items"]
+    assert full["contact"] == "某村民"
+
+
 def test_the_option_was_delivered_in_the_issuance(life: Life) -> None:
     option = life["firm"].get(f"/options/{life.option}").json()
     assert (option["status"], option["delivered_units"]) == ("delivered", 5)
