@@ -1,7 +1,8 @@
 """The command `tanhui`.
 
 Every command takes `--home DIR` (else `TANHUI_HOME`, else `./tanhui-data`) and explains itself with
-`--help`. A refusal is one line with its code and exit status 2; `--json` prints for programs.
+`--help`. A refusal is one line with its code and exit status 2, what the machine refuses (a port in use, a
+database that does not answer) one line and exit status 1; `--json` prints for programs.
 """
 
 import json
@@ -16,10 +17,12 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from sqlalchemy.exc import ArgumentError, OperationalError
 
 from geo.errors import GeoRefusal
 from ledger.errors import LedgerRefusal
-from registry.errors import HomeMissing, RegistryRefusal
+from registry.errors import HomeMissing, RegistryRefusal, TablesMissing
+from registry.machine import Role
 from registry.settings import Home, Settings
 
 app = typer.Typer(
@@ -44,7 +47,7 @@ HomeOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
 
-REFUSED = 2
+REFUSED, FAILED = 2, 1
 
 
 def main() -> None:
@@ -54,16 +57,22 @@ def main() -> None:
     except (RegistryRefusal, LedgerRefusal, GeoRefusal) as refusal:
         errors.print(f"[red]refused[/red] {refusal.code}: {refusal}", soft_wrap=True)
         for row in _rows(refusal.facts):
-            errors.print(f"  row {row.get('row')} {row.get('field')}: {row.get('code')}", soft_wrap=True)
+            what = row.get("code") or row.get("message")
+            where = f"row {row['row']} {row.get('field')}" if "row" in row else row.get("field")
+            errors.print(f"  {where}: {what}", soft_wrap=True)
             for language in ("zh", "en"):
                 if language in row:
                     errors.print(f"    {row[language]}", soft_wrap=True)
         sys.exit(REFUSED)
+    except (OSError, OperationalError, ArgumentError) as fault:
+        reason = str(fault.orig if isinstance(fault, OperationalError) else fault).partition("\n")[0]
+        errors.print(f"[red]failed[/red] {type(fault).__name__}: {reason}", soft_wrap=True)
+        sys.exit(FAILED)
 
 
 def _rows(facts: Mapping[str, object]) -> list[dict[str, object]]:
-    """The rows that a refused file names."""
-    listed = facts.get("rows") or facts.get("faults") or []
+    """The rows that a refused file names, or the fields of a refused request."""
+    listed = facts.get("rows") or facts.get("faults") or facts.get("errors") or []
     return [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
 
 
@@ -74,6 +83,19 @@ def home_at(path: Path | None) -> Home:
     settings = Settings()
     folder = path or settings.home
     return Home.at(folder, None if (folder / "tanhui.db").exists() else settings.database_url)
+
+
+def existing(path: Path | None) -> Home:
+    """The installation meant, else `HomeMissing`; nothing is made on the way."""
+    home = home_at(path)
+    if not home.vkey.exists():
+        raise HomeMissing(path=str(home.path))
+    return home
+
+
+def utc(instant: datetime) -> datetime:
+    """The instant meant: in its own time zone where it names one, else in UTC."""
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
 
 
 @contextmanager
@@ -107,10 +129,10 @@ def db_create(
     from registry.installation import Installation
 
     settings = Settings()
-    simulated_at = None if clock is None else clock.replace(tzinfo=UTC)
+    simulated_at = None if clock is None else utc(clock)
     installation = Installation.create(
         home_at(home),
-        origin or settings.origin,
+        settings.origin if origin is None else origin,
         simulated_at=simulated_at,
         passphrase=settings.key_passphrase,
     )
@@ -123,8 +145,7 @@ def db_upgrade(home: HomeOption = None) -> None:
     """Bring the database to the newest schema."""
     from registry.database import migrate
 
-    target = home_at(home)
-    migrate(target.database_url)
+    migrate(existing(home).database_url)
     console.print("the schema is the newest")
 
 
@@ -137,18 +158,17 @@ def clock_advance(
     from registry.clock import SimulatedClock
     from registry.database import Database
 
-    database = Database(home_at(home).database_url)
-    SimulatedClock(database).advance(to.replace(tzinfo=UTC))
+    instant = utc(to)
+    database = Database(existing(home).database_url)
+    SimulatedClock(database).advance(instant)
     database.dispose()
-    console.print(f"the clock stands at {to.isoformat()}Z")
+    console.print(f"the clock stands at {instant:%Y-%m-%dT%H:%M:%SZ}")
 
 
 @app.command()
 def member(
     name: Annotated[str, typer.Argument(help="the organisation's name, or the id of a registered one")],
-    kind: Annotated[
-        str, typer.Option(help="collective, operator, verifier, registry_admin, issuer, enterprise, bank …")
-    ],
+    kind: Annotated[Role, typer.Option(help="the organisation's kind and the person's role")],
     person: Annotated[str, typer.Option(help="the person who acts for it")],
     county: Annotated[str, typer.Option(help="GB/T 2260 county code")] = "330800",
     public_key: Annotated[
@@ -158,12 +178,17 @@ def member(
     as_json: JsonOption = False,
 ) -> None:
     """Register an organisation, a person with a key and a mandate, and print an API key for it."""
+    from pydantic import ValidationError
+
     from registry.installation import opened
-    from registry.machine import Role
     from registry.members import enrol
+    from registry.web.api import request_invalid
 
     with opened(home_at(home), passphrase=Settings().key_passphrase) as installation:
-        enrolled = enrol(installation, name, Role(kind), person, county, public_key)
+        try:
+            enrolled = enrol(installation, name, kind, person, county, public_key)
+        except ValidationError as invalid:
+            raise request_invalid(list(invalid.errors())) from invalid
     if as_json:
         console.print_json(json.dumps(enrolled))
     else:
@@ -179,12 +204,14 @@ def member(
 def serve(
     home: HomeOption = None,
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="port to listen on")] = 8000,
+    port: Annotated[int, typer.Option(help="port to listen on", min=0, max=65535)] = 8000,
     clock: Annotated[
         datetime | None, typer.Option(help="advance the simulated clock to this UTC instant first")
     ] = None,
 ) -> None:
     """Serve the pages, the API and the log."""
+    import socket
+
     import uvicorn
 
     from registry.app import create_app
@@ -192,9 +219,18 @@ def serve(
 
     if clock is not None:
         clock_advance(clock, home)
-    with opened(home_at(home), passphrase=Settings().key_passphrase) as installation:
-        console.print(f"serving {installation.home.path} at http://{host}:{port}", soft_wrap=True)
-        uvicorn.run(create_app(installation), host=host, port=port, log_level="warning")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with (
+        socket.create_server((host, port), family=family) as listening,
+        opened(home_at(home), passphrase=Settings().key_passphrase) as installation,
+    ):
+        address = f"[{host}]" if family is socket.AF_INET6 else host
+        console.print(
+            f"serving {installation.home.path} at http://{address}:{listening.getsockname()[1]}",
+            soft_wrap=True,
+        )
+        server = uvicorn.Server(uvicorn.Config(create_app(installation), log_level="warning"))
+        server.run(sockets=[listening])
 
 
 @app.command()
@@ -235,9 +271,9 @@ def audit(
     """Replay the published log from zero and hold tables, rules and certificates against it."""
     from registry.transparency.audit import audit as run_audit
 
-    target = home_at(folder or home)
-    if not target.vkey.exists():
-        raise HomeMissing(path=str(target.path))
+    target = existing(folder or home)
+    if not log_only and target == Home.at(target.path) and not (target.path / "tanhui.db").exists():
+        raise TablesMissing(path=str(target.path))
     with progress_bar() as advance:
         report = run_audit(target, advance, log_only=log_only)
     if as_json:
@@ -276,7 +312,7 @@ def recompute(
     from registry.database import Database
     from registry.transparency.trace import recompute_serial
 
-    target = home_at(home)
+    target = existing(home)
     database = Database(target.database_url)
     with database.read() as session:
         result = recompute_serial(session, target, serial)

@@ -25,3 +25,12 @@ class RegistryRefusal(Exception):
 class HomeMissing(RegistryRefusal):
     code: ClassVar[str] = "home_missing"
     template: ClassVar[str] = "{path} holds no installation; `tanhui db create` makes one."
+
+
+class TablesMissing(HomeMissing):
+    """The published log without the tables, as a stranger has it: there is nothing to compare it with."""
+
+    code: ClassVar[str] = "tables_missing"
+    template: ClassVar[str] = (
+        "{path} has no tables to compare with the log; `--log-only` audits the log alone."
+    )

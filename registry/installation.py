@@ -20,6 +20,7 @@ from ledger.books import Limit, OpenAccount
 from ledger.checkpoint import open_checkpoint
 from ledger.entry import Payload, parse_payload
 from ledger.envelope import Envelope, decode_leaf, encode_leaf
+from ledger.keys import SigningKey
 from ledger.log import LedgerTransaction, LogMissing
 from ledger.note import NoteSigner
 from ledger.tiles import TILE_WIDTH, TileDirectory
@@ -82,6 +83,7 @@ class Installation:
         """A new installation in an empty folder. `simulated_at` makes it a simulated one, for good."""
         if home.vkey.exists():
             raise HomeTaken(path=str(home.path))
+        NoteSigner(origin, SigningKey.generate())  # a name no log can have is refused before anything is made
         _without_log(home)
         for folder in (home.path, home.log, home.certificates, home.rasters):
             folder.mkdir(parents=True, exist_ok=True)

@@ -1,13 +1,17 @@
 """Enrol members from the installation's command line: the root's acts, in the order they need."""
 
+import re
 import uuid
+from typing import Final
 
 import sqlalchemy as sa
 
+from ledger.keys import check_public_key
 from registry.accounts.models import Organisation
 from registry.accounts.service import (
     AddKey,
     GrantMandate,
+    NotFound,
     RegisterOrganisation,
     RegisterPerson,
     create_api_key,
@@ -15,6 +19,8 @@ from registry.accounts.service import (
 from registry.installation import Installation
 from registry.machine import Mandate, Role
 from registry.office import Command
+
+_ID: Final = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 
 
 def enrol(
@@ -25,7 +31,12 @@ def enrol(
     county: str,
     public_key: str | None = None,
 ) -> dict[str, str]:
-    """Register what is new among organisation, person, key and mandate; answers their ids and an API key."""
+    """Register what is new among organisation, person, key and mandate; answers their ids and an API key.
+
+    Everything is looked at before the first act, because the acts are entries that nobody takes back. Raises
+    pydantic's `ValidationError`, `NotFound` for an id that no organisation has, and what the acts refuse.
+    """
+    _require_acceptable(organisation, kind, person, county, public_key)
     organisation_id = _known(installation, organisation) or register_organisation(
         installation, organisation, kind, county
     )
@@ -61,9 +72,23 @@ def issue_api_key(installation: Installation, mandate: Mandate) -> str:
         return create_api_key(session, mandate.id, installation.clock.now())
 
 
+def _require_acceptable(
+    organisation: str, kind: Role, person: str, county: str, public_key: str | None
+) -> None:
+    RegisterOrganisation(name=organisation, kind=kind, county=county)
+    RegisterPerson(name=person)
+    if public_key is not None:
+        AddKey(person=person, public_key=public_key, custody="client")
+        check_public_key(bytes.fromhex(public_key))
+
+
 def _known(installation: Installation, organisation: str) -> str | None:
+    """The id of a registered organisation; None for a name. What looks like an id is not taken for a name."""
     with installation.database.read() as session:
-        return session.scalar(sa.select(Organisation.id).where(Organisation.id == organisation))
+        found = session.scalar(sa.select(Organisation.id).where(Organisation.id == organisation))
+    if found is None and _ID.fullmatch(organisation):
+        raise NotFound(kind="organisation", id=organisation)
+    return found
 
 
 def _made(installation: Installation, act: str, command: Command, what: str) -> str:

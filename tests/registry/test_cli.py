@@ -1,0 +1,162 @@
+"""The command line: what is asked wrongly is refused in one line, and nothing is made on the way."""
+
+import socket
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from registry import cli
+from registry.clock import clock_of
+from registry.database import Database
+from registry.settings import Home
+from registry.transparency.overview import summary
+
+OWN_KEY = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
+"""A public key of RFC 8032, 7.1."""
+
+
+class Line:
+    """A command line that keeps what was said."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch, self._capsys = monkeypatch, capsys
+
+    def __call__(self, *arguments: str) -> tuple[int, str]:
+        """The exit status and everything printed."""
+        self._monkeypatch.setattr(sys, "argv", ["tanhui", *arguments])
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as left:
+            status = int(left.code or 0)
+        said = self._capsys.readouterr()
+        return status, said.out + said.err
+
+
+@pytest.fixture
+def line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Line:
+    for name in ("TANHUI_HOME", "TANHUI_DATABASE_URL", "TANHUI_KEY_PASSPHRASE"):
+        monkeypatch.delenv(name, raising=False)
+    return Line(monkeypatch, capsys)
+
+
+@pytest.fixture
+def home(line: Line, tmp_path: Path) -> Path:
+    path = tmp_path / "home"
+    assert line("db", "create", "--home", str(path))[0] == 0
+    return path
+
+
+def log_size(home: Path) -> int:
+    database = Database(Home.at(home).database_url)
+    try:
+        with database.read() as session:
+            return summary(session).log_size
+    finally:
+        database.dispose()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("db", "upgrade"),
+        ("clock", "advance", "2025-01-01"),
+        ("member", "A", "--kind", "bank", "--person", "B"),
+        ("serve", "--port", "0"),
+        ("audit",),
+        ("audit", "--log-only"),
+        ("recompute", "QZP1-330802-RN-00001-2024-005-861-863-24"),
+    ],
+)
+def test_without_an_installation_every_command_says_so_and_makes_none(
+    line: Line, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    status, said = line(*arguments, "--home", str(tmp_path / "none"))
+    assert (status, "refused home_missing" in said) == (2, True), said
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("origin", ["", "a b", "a+b", "a\nb"])
+def test_a_log_name_that_cannot_be_leaves_no_half_made_home(line: Line, tmp_path: Path, origin: str) -> None:
+    status, said = line("db", "create", "--home", str(tmp_path / "new"), "--origin", origin)
+    assert (status, "refused key_malformed" in said) == (2, True), said
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("instant", "meant"),
+    [
+        ("2025-01-01", datetime(2025, 1, 1, tzinfo=UTC)),
+        ("2025-01-01T08:00:00", datetime(2025, 1, 1, 8, tzinfo=UTC)),
+        ("2025-01-01T08:00:00+08:00", datetime(2025, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_an_instant_with_a_time_zone_is_that_instant(
+    line: Line, tmp_path: Path, instant: str, meant: datetime
+) -> None:
+    home = tmp_path / "rehearsal"
+    assert line("db", "create", "--home", str(home), "--clock", instant)[0] == 0
+    assert _now(home) == meant
+    assert line("clock", "advance", "2025-02-01T00:30:00+08:00", "--home", str(home))[0] == 0
+    assert _now(home) == datetime(2025, 1, 31, 16, 30, tzinfo=UTC)
+
+
+def _now(home: Path) -> datetime:
+    database = Database(Home.at(home).database_url)
+    try:
+        return clock_of(database).now()
+    finally:
+        database.dispose()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("", "--kind", "bank", "--person", "B"), "invalid_request"),
+        (("A", "--kind", "bank", "--person", ""), "invalid_request"),
+        (("A", "--kind", "bank", "--person", "B", "--county", "33"), "invalid_request"),
+        (("A", "--kind", "bank", "--person", "B", "--public-key", "zz"), "invalid_request"),
+        (("A", "--kind", "bank", "--person", "B", "--public-key", "00" * 32), "key_malformed"),
+        (("A", "--kind", "root", "--person", "B"), "role_refused"),
+        (("b544094c-34f0-4050-b5cc-d31346ea3221", "--kind", "bank", "--person", "B"), "not_found"),
+        (("A", "--kind", "bogus", "--person", "B"), "Invalid value for '--kind'"),
+    ],
+)
+def test_a_member_asked_for_wrongly_writes_nothing(
+    line: Line, home: Path, arguments: tuple[str, ...], code: str
+) -> None:
+    before = log_size(home)
+    status, said = line("member", *arguments, "--home", str(home))
+    assert (status, code in said) == (2, True), said
+    assert log_size(home) == before
+
+
+def test_a_second_person_joins_an_organisation_by_its_id(line: Line, home: Path) -> None:
+    _, first = line("member", "银行", "--kind", "bank", "--person", "B", "--home", str(home))
+    organisation = first.split()[1]
+    own = ("--person", "C", "--public-key", OWN_KEY)
+    status, second = line("member", organisation, "--kind", "bank", *own, "--home", str(home))
+    assert (status, second.split()[1]) == (0, organisation), second
+
+
+def test_the_log_alone_is_audited_only_when_asked_for(line: Line, home: Path) -> None:
+    (home / "tanhui.db").unlink()
+    status, said = line("audit", str(home))
+    assert (status, "refused tables_missing" in said) == (2, True), said
+    assert not (home / "tanhui.db").exists()
+    assert line("audit", str(home), "--log-only")[0] == 0
+
+
+def test_a_port_in_use_is_said_in_one_line(line: Line, home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        status, said = line("serve", "--home", str(home), "--port", port)
+    assert (status, "failed OSError" in said, "serving" in said) == (1, True, False), said
+
+
+def test_a_home_that_is_a_file_is_said_in_one_line(line: Line, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    status, said = line("db", "create", "--home", str(tmp_path / "file"))
+    assert (status, said.startswith("failed FileExistsError"), len(said.splitlines())) == (1, True, 1), said
