@@ -23,7 +23,7 @@ from registry.transparency import routes as transparency
 from registry.verification import routes as verification
 from registry.web import log, pages, requests
 from registry.web.api import Running, Services, inlined
-from registry.web.bodies import InputLimits, SafeHeaders
+from registry.web.bodies import InputLimits, KeyBeforeUpload, SafeHeaders
 
 STATIC: Final = Path(__file__).parent / "web" / "static"
 PREFIX: Final = "/api/v1"
@@ -80,6 +80,7 @@ def create_app(installation: Installation) -> FastAPI:
     app.include_router(service_router())
     app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static")
     app.add_middleware(InputLimits)
+    app.add_middleware(KeyBeforeUpload)
     problem.install(app)
     app.add_middleware(SafeHeaders)
     _document(app)

@@ -253,8 +253,12 @@ async def _invalid(request: Request, invalid: Exception) -> Response:
 
 
 async def _http(request: Request, raised: Exception) -> Response:
-    """What the framework itself refuses: no such path, no such method, a malformed form."""
+    """What the framework itself refuses: no such path, no such method, a malformed form; or what we refused
+    while it read a form.
+    """
     assert isinstance(raised, HTTPException)
+    if isinstance(raised.__cause__, RegistryRefusal):
+        return problem(raised.__cause__, language_of(request))
     path, method = request.url.path, request.method
     match raised.status_code:
         case 404:

@@ -6,9 +6,11 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from registry.web.api import BEARER, acting, caller, services
 from registry.web.refusals import AddressMalformed, BodyTooLarge
 
 MEBIBYTE: Final = 1024 * 1024
@@ -74,6 +76,22 @@ class InputLimits:
             return message
 
         await self.app(scope, counted, send)
+
+
+class KeyBeforeUpload:
+    """Ask for the key before a file is read: a form is read whole before its route is asked, and a stranger's
+    gigabyte belongs on nobody's disk.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in UPLOAD_BYTES:
+            request = Request(scope)
+            credentials = await BEARER(request)
+            acting(await run_in_threadpool(caller, request, services(request), credentials))
+        await self.app(scope, receive, send)
 
 
 class SafeHeaders:

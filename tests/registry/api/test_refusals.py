@@ -1,6 +1,7 @@
 """Bad input over HTTP: each refused with its code, and nothing written."""
 
 import json
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from geo.vector import write_geojson
 from ledger.keys import SigningKey
+from registry.web.bodies import MEBIBYTE, UPLOAD_BYTES
 from tests.registry.api.life import Life
 from tests.registry.api.served import new_id
 from tests.registry.land import ground, row
@@ -172,6 +174,27 @@ def test_a_body_that_does_not_say_how_long_it_is_has_the_same_limit(life: Life) 
     headers = {"Content-Type": "application/json", "Idempotency-Key": new_id()}
     content = (b" " * 65536 for _ in range(20))
     refused(life["bank"].http.post("/deposits", content=content, headers=headers), 413, "body_too_large")
+
+
+def test_a_form_that_does_not_say_how_long_it_is_has_its_limit_too(life: Life) -> None:
+    head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="p.csv"\r\n\r\n'
+    content = (head if n == 0 else b"x" * MEBIBYTE for n in range(18))
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    answer = life["operator"].http.post("/plot-files", content=content, headers=headers)
+    refused(answer, 413, "body_too_large")
+
+
+@pytest.mark.parametrize("path", list(UPLOAD_BYTES))
+@pytest.mark.parametrize("key", [None, "x.y"])
+def test_a_stranger_is_refused_before_its_file_is_read(life: Life, path: str, key: str | None) -> None:
+    """Nothing of the body is sent: who waits for it does not answer."""
+    address = httpx.URL(life.served.base)
+    sign = "" if key is None else f"Authorization: Bearer {key}\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: a\r\n{sign}Content-Length: 9000000\r\n"
+    form = "Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+    with socket.create_connection((address.host, address.port), timeout=10) as connection:
+        connection.sendall((head + form).encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 401 ")
 
 
 def test_paths_and_methods_that_are_not_there(life: Life) -> None:
