@@ -72,6 +72,12 @@ UNKEPT: Final = re.compile(
 )
 
 
+ONE_LINE: Final = r"^\S([^\t\n\r\u2028\u2029]*\S)?$"
+"""The pattern of a name: one line without space around it, so that on a certificate or a page nobody's name
+looks like a statement of ours.
+"""
+
+
 class RequestUnknown(RegistryRefusal):
     code: ClassVar[str] = "request_unknown"
     template: ClassVar[str] = "There is no open request {request_id} for you."

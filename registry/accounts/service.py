@@ -30,7 +30,7 @@ from registry.accounts.rules import (
 from registry.acts import Desk
 from registry.errors import RegistryRefusal
 from registry.machine import Mandate, Role
-from registry.office import Act, Answer, Command
+from registry.office import ONE_LINE, Act, Answer, Command
 
 
 class NotFound(RegistryRefusal):
@@ -53,14 +53,14 @@ class DepositRecorded(RegistryRefusal):
 
 
 class RegisterOrganisation(Command):
-    name: str = Field(min_length=1, max_length=200)
+    name: str = Field(min_length=1, max_length=200, pattern=ONE_LINE)
     kind: Role
     county: str = Field(pattern=r"^\d{6}$", description="GB/T 2260 county code")
     uscc: str | None = Field(None, pattern=r"^[0-9A-HJ-NPQRTUWXY]{18}$", description="统一社会信用代码")
 
 
 class RegisterPerson(Command):
-    name: str = Field(min_length=1, max_length=200)
+    name: str = Field(min_length=1, max_length=200, pattern=ONE_LINE)
 
 
 class AddKey(Command):

@@ -17,7 +17,7 @@ from ledger.canonical import JsonValue
 from registry.accounts.service import NotFound
 from registry.acts import Desk
 from registry.machine import Mandate, NotAuthorised, Role
-from registry.office import Act, Answer, Command
+from registry.office import ONE_LINE, Act, Answer, Command
 from registry.parcels.ground import load_ground
 from registry.parcels.independence import check_independent
 from registry.parcels.models import Parcel, ParcelVersion
@@ -68,7 +68,7 @@ class SubmitProject(Command):
 
     programme: str
     county: str = Field(pattern=r"^\d{6}$", description="GB/T 2260 county code, as the serials will show it")
-    name: str = Field(min_length=1, max_length=200)
+    name: str = Field(min_length=1, max_length=200, pattern=ONE_LINE)
     parcels: list[str] = Field(min_length=1, max_length=MAX_PARCELS)
     crediting_from: str = Field(pattern=ISO_DATE)
     crediting_to: str = Field(pattern=ISO_DATE)

@@ -43,7 +43,7 @@ from registry.issuance.units import (
     locked_blocks,
     serials_of,
 )
-from registry.office import Act, Answer, Command
+from registry.office import ONE_LINE, Act, Answer, Command
 from registry.parcels.models import Parcel, ParcelVersion
 from registry.programmes.rules import retired_account, unit_asset, units_account
 from registry.programmes.service import load_programme, terms_of
@@ -65,11 +65,13 @@ class RequestRetirement(Command):
     project: str
     units: int = Field(gt=0, le=10**9)
     selection: Selection = Selection()
-    beneficiary: str = Field(min_length=1, max_length=200, description="legal name of who claims the removal")
+    beneficiary: str = Field(
+        min_length=1, max_length=200, pattern=ONE_LINE, description="legal name of who claims the removal"
+    )
     beneficiary_code: str = Field("", pattern=r"^([0-9A-HJ-NPQRTUWXY]{18})?$", description="统一社会信用代码")
     purpose: Literal["voluntary", "compliance", "event", "product", "judicial", "other"] = "voluntary"
     text: str = Field("", max_length=500)
-    jurisdiction: str = Field("CN", min_length=1, max_length=80)
+    jurisdiction: str = Field("CN", min_length=1, max_length=80, pattern=ONE_LINE)
     claim_from: date
     claim_to: date = Field(description="the day after the last day of the claim")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from pydantic import ValidationError
 
 from ledger import tables
 from ledger.replay import LedgerState
@@ -220,6 +221,12 @@ def test_what_a_certificate_could_not_say_is_refused_at_the_request(sold: Story)
     with pytest.raises(GlyphMissing):
         sold.do("firm", "retirement.request", wish(sold, beneficiary="\U00012000"))
     assert sold.units("firm") == 40
+
+
+@pytest.mark.parametrize("name", ["企业乙\n注销 9999 个", "a\u2028b", "a\tb", " 企业乙", "企业乙\u3000"])
+def test_a_beneficiarys_name_is_one_line_that_poses_as_nothing_else(sold: Story, name: str) -> None:
+    with pytest.raises(ValidationError):
+        wish(sold, beneficiary=name)
 
 
 def test_units_of_ground_without_a_claim_do_not_retire(sold: Story) -> None:
