@@ -20,7 +20,9 @@ from rich.table import Table
 from sqlalchemy.exc import ArgumentError, OperationalError
 
 from geo.errors import GeoRefusal
+from ledger.client import LogClient
 from ledger.errors import LedgerRefusal
+from ledger.note import NoteVerifier
 from registry.errors import HomeMissing, RegistryRefusal, TablesMissing
 from registry.machine import Role
 from registry.settings import Home, Settings
@@ -34,9 +36,11 @@ app = typer.Typer(
 database_commands = typer.Typer(help="The installation and its database.", no_args_is_help=True)
 certificate_commands = typer.Typer(help="Retirement certificates.", no_args_is_help=True)
 clock_commands = typer.Typer(help="The clock of a simulated installation.", no_args_is_help=True)
+log_commands = typer.Typer(help="A published log, ours or somebody else's.", no_args_is_help=True)
 app.add_typer(database_commands, name="db")
 app.add_typer(certificate_commands, name="certificate")
 app.add_typer(clock_commands, name="clock")
+app.add_typer(log_commands, name="log")
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -44,6 +48,16 @@ errors = Console(stderr=True, highlight=False)
 HomeOption = Annotated[
     Path | None,
     typer.Option("--home", help="the installation's folder [default: TANHUI_HOME or ./tanhui-data]"),
+]
+LogOption = Annotated[
+    str | None,
+    typer.Option("--log", help="a published log instead of the home: its folder or http(s) address"),
+]
+VkeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--vkey", help="the log's verifier key or a file with it; --log needs one [default: the home's]"
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
 
@@ -354,6 +368,128 @@ def _vkey_near(file: Path, home: Path | None) -> Path:
         if (folder / "log.vkey").exists():
             return folder / "log.vkey"
     raise HomeMissing(path=str(folders[0]))
+
+
+# ---- the published log
+# -------------------------------------------------------------------------------------------
+
+
+@log_commands.command("verify")
+def log_verify(
+    log: Annotated[str, typer.Argument(metavar="URL|DIR", help="the log's http(s) address or folder")],
+    vkey: Annotated[str, typer.Option("--vkey", help="the log's verifier key, or a file with it")],
+    since: Annotated[
+        Path | None, typer.Option("--since", help="a checkpoint saved before, which the log must continue")
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option("--save", help="keep the verified checkpoint here, for the next --since")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read a published log whole and check signature, entries, tiles, root, and that it continues."""
+    from ledger.client import LogWrong, files_at, read_head
+
+    verifier = _verifier(vkey)
+    files = files_at(log)
+    try:
+        saved = None if since is None else read_head(since.read_bytes(), verifier, str(since))
+        checked = LogClient(files, verifier).verify(saved)
+    except LogWrong as wrong:
+        errors.print(f"[red]wrong[/red] {wrong.code}: {wrong}", soft_wrap=True)
+        raise typer.Exit(FAILED) from wrong
+    if save is not None:
+        _write(save, checked.head.note)
+    found = checked.head.checkpoint
+    said: dict[str, object] = {
+        "origin": found.origin,
+        "size": found.size,
+        "root": found.root.hex(),
+        "bundles": checked.bundles,
+        "tiles": checked.tiles,
+        "since": checked.since_size,
+    }
+    if as_json:
+        console.print_json(json.dumps(said))
+        return
+    console.print(f"checkpoint  signed by {verifier.vkey}", soft_wrap=True)
+    console.print(f"entries     {found.size:,} in {checked.bundles:,} bundles give the signed root")
+    console.print(f"tiles       {checked.tiles:,} have the hashes that the entries give")
+    if checked.since_size is not None:
+        console.print(f"continues   the saved checkpoint of {checked.since_size:,} entries")
+    console.print(f"[green]verified[/green] size {found.size} root {found.root.hex()}", soft_wrap=True)
+
+
+@log_commands.command("proof")
+def log_proof(
+    index: Annotated[int, typer.Argument(help="the entry's index, from 0", min=0)],
+    home: HomeOption = None,
+    log: LogOption = None,
+    vkey: VkeyOption = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="write the proof here [default: print it]")
+    ] = None,
+) -> None:
+    """Make the proof (c2sp.org/tlog-proof) that an entry is in the log, after checking it."""
+    proof, _ = _log_client(home, log, vkey).proof(index)
+    if output is None:
+        typer.echo(proof.to_bytes().decode(), nl=False)
+    else:
+        _write(output, proof.to_bytes())
+        console.print(f"wrote {output}", soft_wrap=True)
+
+
+@app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="the file to write")],
+    hledger: Annotated[bool, typer.Option("--hledger", help="the journal of all postings")] = False,
+    home: HomeOption = None,
+    log: LogOption = None,
+    vkey: VkeyOption = None,
+) -> None:
+    """Write the postings of a log, verified and replayed, as a journal for hledger or ledger."""
+    from ledger.journal import heading, transactions
+    from ledger.replay import LedgerState
+
+    if not hledger:
+        raise typer.BadParameter("say which format: --hledger")
+    state, lines = LedgerState(), [""]
+
+    def visit(index: int, leaf: bytes) -> None:
+        lines.extend(transactions(state.apply(leaf)))
+
+    checked = _log_client(home, log, vkey).verify(visit=visit)
+    lines[0] = heading(checked.head.checkpoint)
+    _write(file, "".join(lines).encode("ascii"))
+    console.print(
+        f"wrote {len(lines) - 1:,} transactions of {state.size:,} entries to {file}", soft_wrap=True
+    )
+
+
+def _log_client(home: Path | None, log: str | None, vkey: str | None) -> LogClient:
+    """The log that was named, with its key; else the home's own."""
+    from ledger.client import FolderFiles, files_at
+
+    if log is None:
+        own = existing(home)
+        return LogClient(FolderFiles(own.log), _verifier(vkey or str(own.vkey)))
+    if vkey is None:
+        raise typer.BadParameter("--log needs --vkey: a log does not vouch for its own key")
+    return LogClient(files_at(log), _verifier(vkey))
+
+
+def _verifier(vkey: str) -> NoteVerifier:
+    """The key that is spelled out, or that the file of this name holds."""
+    file = Path(vkey)
+    if vkey.count("+") < 2 or file.is_file():
+        vkey = file.read_text(encoding="utf-8", errors="replace").strip()
+    return NoteVerifier.parse(vkey)
+
+
+def _write(file: Path, data: bytes) -> None:
+    """The whole file or none."""
+    part = file.with_name(f".{file.name}.part")
+    part.write_bytes(data)
+    part.replace(file)
 
 
 if __name__ == "__main__":

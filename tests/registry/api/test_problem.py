@@ -36,7 +36,7 @@ from registry.transparency.overview import STATES
 from registry.web.pages import TEMPLATES
 
 ROOTS = (RegistryRefusal, LedgerRefusal, GeoRefusal)
-COMMAND_LINE_ONLY = ("registry.demo",)
+COMMAND_LINE_ONLY = ("registry.demo", "ledger.client")
 """Refusals that never meet HTTP."""
 
 
