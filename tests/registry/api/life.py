@@ -72,6 +72,8 @@ class Life:
     retirement: str = ""
     certificate: str = ""
     serials: list[str] = field(default_factory=list)
+    summary: dict[str, Any] = field(default_factory=dict)
+    units: dict[str, int] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Client:
         """A member's key; `"firm 2"` is its second person's, `"nobody"` has none."""
@@ -81,6 +83,11 @@ class Life:
 
     def two(self, name: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         return self[name].confirmed_by(self[f"{name} 2"], path, body)
+
+    def held(self, name: str) -> int:
+        """Units on the member's account."""
+        accounts = self[name].get("/holdings").json()["accounts"]
+        return sum(int(one["balance"]) for one in accounts if one["account"].startswith("units:"))
 
     def pay_in(self, name: str, fen: int) -> None:
         self["bank"].done("/deposits", self.deposit(fen, name))
@@ -290,6 +297,9 @@ def begin(folder: Path, home: Home, database_url: str | None, installation: Inst
 
 
 def lived(life: Life) -> Life:
+    """The whole life; what it left is kept, because tests that share it add to it in any order."""
     for step in STEPS:
         getattr(life, step)()
+    life.summary = life["nobody"].get("/public/summary").json()
+    life.units = {name: life.held(name) for name in ("firm", "buyer", "person")}
     return life

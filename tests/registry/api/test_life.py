@@ -13,7 +13,7 @@ from tests.registry.api.life import Life
 
 
 def test_a_credit_goes_from_a_polygon_to_a_certificate(life: Life) -> None:
-    summary = life["nobody"].get("/public/summary").json()
+    summary = life.summary
     assert summary["issued"] == life.issuance["units"]
     assert summary["units"]["retired"] == 3
     assert summary["units"]["buffer"] == life.issuance["buffer_units"]
@@ -43,11 +43,7 @@ def test_the_option_was_delivered_in_the_issuance(life: Life) -> None:
 
 
 def test_everybody_holds_what_the_story_says(life: Life) -> None:
-    def held(name: str) -> int:
-        accounts = life[name].get("/holdings").json()["accounts"]
-        return sum(one["balance"] for one in accounts if one["account"].startswith("units:"))
-
-    assert (held("firm"), held("buyer"), held("person")) == (5 - 3, 7, 4)
+    assert life.units == {"firm": 5 - 3, "buyer": 7, "person": 4}
 
 
 def test_proceeds_come_to_both_villages_and_add_up(life: Life) -> None:
