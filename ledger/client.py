@@ -186,12 +186,9 @@ class VerifiedLog:
     since_size: int | None
 
 
-def read_head(note: bytes, verifier: NoteVerifier, place: str = CHECKPOINT) -> Head:
-    """The checkpoint in a note that `verifier` signed. Raises `LogWrong`, which names `place`."""
-    try:
-        return Head(open_checkpoint(note, verifier), note)
-    except LedgerRefusal as refusal:
-        raise LogWrong(place=place, reason=_reason(refusal)) from refusal
+def read_head(note: bytes, verifier: NoteVerifier) -> Head:
+    """The checkpoint in a note that `verifier` signed. Raises a `LedgerRefusal`."""
+    return Head(open_checkpoint(note, verifier), note)
 
 
 class LogClient:
@@ -207,7 +204,10 @@ class LogClient:
         note = self._files.read(CHECKPOINT, MAX_NOTE_BYTES)
         if note is None:
             raise LogWrong(place=CHECKPOINT, reason="it is missing")
-        return read_head(note, self._verifier)
+        try:
+            return read_head(note, self._verifier)
+        except LedgerRefusal as refusal:
+            raise LogWrong(place=CHECKPOINT, reason=_reason(refusal)) from refusal
 
     def verify(self, since: Head | None = None, visit: Visitor | None = None) -> VerifiedLog:
         """Read the whole log once, one bundle at a time, and hold everything under its checkpoint to it.

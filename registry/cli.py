@@ -1,8 +1,9 @@
 """The command `tanhui`.
 
 Every command takes `--home DIR` (else `TANHUI_HOME`, else `./tanhui-data`) and explains itself with
-`--help`. A refusal is one line with its code and exit status 2, what the machine refuses (a port in use, a
-database that does not answer) one line and exit status 1; `--json` prints for programs.
+`--help`. A refusal is one line with its code and exit status 2; what the machine refuses (a port in use, a
+database that does not answer) and what is wrong with a published log one line and exit status 1; `--json`
+prints for programs.
 """
 
 import json
@@ -20,7 +21,7 @@ from rich.table import Table
 from sqlalchemy.exc import ArgumentError, OperationalError
 
 from geo.errors import GeoRefusal
-from ledger.client import LogClient
+from ledger.client import LogClient, LogWrong
 from ledger.errors import LedgerRefusal
 from ledger.note import NoteVerifier
 from registry.errors import HomeMissing, RegistryRefusal, TablesMissing
@@ -68,6 +69,9 @@ def main() -> None:
     """Run the command line; a refusal ends with exit status 2, its code, and every bad row it names."""
     try:
         app()
+    except LogWrong as wrong:
+        errors.print(f"[red]wrong[/red] {wrong.code}: {wrong}", soft_wrap=True)
+        sys.exit(FAILED)
     except (RegistryRefusal, LedgerRefusal, GeoRefusal) as refusal:
         errors.print(f"[red]refused[/red] {refusal.code}: {refusal}", soft_wrap=True)
         for row in _rows(refusal.facts):
@@ -387,16 +391,11 @@ def log_verify(
     as_json: JsonOption = False,
 ) -> None:
     """Read a published log whole and check signature, entries, tiles, root, and that it continues."""
-    from ledger.client import LogWrong, files_at, read_head
+    from ledger.client import files_at, read_head
 
     verifier = _verifier(vkey)
-    files = files_at(log)
-    try:
-        saved = None if since is None else read_head(since.read_bytes(), verifier, str(since))
-        checked = LogClient(files, verifier).verify(saved)
-    except LogWrong as wrong:
-        errors.print(f"[red]wrong[/red] {wrong.code}: {wrong}", soft_wrap=True)
-        raise typer.Exit(FAILED) from wrong
+    client = LogClient(files_at(log), verifier)
+    checked = client.verify(None if since is None else read_head(since.read_bytes(), verifier))
     if save is not None:
         _write(save, checked.head.note)
     found = checked.head.checkpoint
@@ -457,7 +456,9 @@ def export(
     def visit(index: int, leaf: bytes) -> None:
         lines.extend(transactions(state.apply(leaf)))
 
-    checked = _log_client(home, log, vkey).verify(visit=visit)
+    client = _log_client(home, log, vkey)
+    client.verify()  # first, so that a file that was touched is named as such, and nothing in it is replayed
+    checked = client.verify(visit=visit)
     lines[0] = heading(checked.head.checkpoint)
     _write(file, "".join(lines).encode("ascii"))
     console.print(

@@ -10,6 +10,7 @@ import itertools
 import os
 import shutil
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NoReturn
@@ -127,6 +128,29 @@ def test_data() -> Path:
     if not folder.is_dir():
         not_tested(f"no real data at {folder}; TANHUI_TEST_DATA names its folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def go_oracle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program of `tests/oracles/tlog_check.go` over x/mod; skips loudly without Go or it."""
+    packages = Path("/usr/share/gocode")
+    if shutil.which("go") is None or not (packages / "src/golang.org/x/mod/sumdb/tlog").is_dir():
+        not_tested("no Go with x/mod (on Debian: apt-get install golang-go golang-golang-x-mod-dev)")
+    folder = tmp_path_factory.mktemp("go")
+    program, source = folder / "tlog_check", CHECKOUT / "tests" / "oracles" / "tlog_check.go"
+    own = {"GO111MODULE": "off", "GOPATH": str(packages), "GOCACHE": str(folder / "cache"), "GOFLAGS": ""}
+    line = ["go", "build", "-o", str(program), str(source)]
+    subprocess.run(line, env=os.environ | own, check=True, timeout=300)
+    return program
+
+
+@pytest.fixture(scope="session", params=["hledger", "ledger"])
+def accountant(request: pytest.FixtureRequest) -> str:
+    """A plain-text accounting program; skips loudly where it is missing."""
+    program = str(request.param)
+    if shutil.which(program) is None:
+        not_tested(f"no {program} on PATH (on Debian: apt-get install {program})")
+    return program
 
 
 def pytest_report_header(config: pytest.Config) -> str:
