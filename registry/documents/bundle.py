@@ -230,20 +230,36 @@ def certificate_content(
 
 
 def read_bundle(path: Path) -> Bundle:
-    """The bundle that `path` (any one of its files) belongs to; a PDF alone brings its other files inside.
+    """The bundle that `path` (any one of its files) belongs to; a PDF alone, whatever it was renamed to,
+    brings its other files inside.
 
     Raises `BundleIncomplete`, or `PdfDisagrees` for a PDF without readable attachments.
     """
     number = next((path.name.removesuffix(suffix) for suffix in SUFFIXES if path.name.endswith(suffix)), "")
     if not is_certificate_number(number):
-        raise BundleIncomplete(file=f"a file named as a certificate ({', '.join(SUFFIXES)})")
+        return _bundle_inside(path)
     files = {suffix: _read(path.with_name(f"{number}{suffix}")) for suffix in SUFFIXES}
     pdf = files[PDF]
     if pdf is not None and not all(files[suffix] for suffix in (PROOF, ENTRY, STATEMENT)):
         inside = pdf_attachments(pdf)
         files = {suffix: files[suffix] or inside.get(f"{number}{suffix}") for suffix in SUFFIXES}
+    return _bundle(number, files)
+
+
+def _bundle_inside(path: Path) -> Bundle:
+    """The bundle that a PDF of any name carries; its files inside say its number."""
+    pdf = _read(path) if path.suffix.lower() == PDF else None
+    inside = pdf_attachments(pdf) if pdf is not None else {}
+    numbers = {name.removesuffix(ENTRY) for name in inside if name.endswith(ENTRY)}
+    number = numbers.pop() if len(numbers) == 1 else ""
+    if not is_certificate_number(number):
+        raise BundleIncomplete(file=f"a file named as a certificate ({', '.join(SUFFIXES)}), or its PDF")
+    return _bundle(number, {suffix: inside.get(f"{number}{suffix}") for suffix in SUFFIXES} | {PDF: pdf})
+
+
+def _bundle(number: str, files: Mapping[str, bytes | None]) -> Bundle:
     proof, entry, statement = (_required(files, number, suffix) for suffix in (PROOF, ENTRY, STATEMENT))
-    return Bundle(number, proof, entry, statement, pdf)
+    return Bundle(number, proof, entry, statement, files[PDF])
 
 
 def pdf_attachments(pdf: bytes) -> dict[str, bytes]:

@@ -20,11 +20,12 @@ from registry.estimates.rasters import (
     store_plots,
     store_raster,
 )
-from registry.estimates.rules import RunNotPrepared
+from registry.estimates.rules import RasterOfTheFuture, RunNotPrepared
 from registry.estimates.service import EstimatePeriod, load_run, prepare_run, run_parcels
 from registry.machine import NotAuthorised, Role
 from registry.office import Command
 from registry.projects.models import MonitoringPeriod, Project
+from registry.projects.rules import civil_date
 from registry.projects.service import load_period, load_project
 from registry.web.api import (
     PAGE_SIZE,
@@ -86,6 +87,8 @@ def add_raster(
 ) -> JSONResponse:
     """The same file again answers the row it has."""
     _require_uploader(by)
+    if taken_on > civil_date(running.clock.now()):
+        raise RasterOfTheFuture(taken_on=taken_on.isoformat())
     with uploaded(file) as path:
         stored = store_raster(running.home, path, kind=kind, product=product, taken_on=taken_on)
     with running.database.write() as session:

@@ -62,6 +62,11 @@ class RasterDatesWrong(EstimateRefused):
     )
 
 
+class RasterOfTheFuture(EstimateRefused):
+    code: ClassVar[str] = "raster_of_the_future"
+    template: ClassVar[str] = "The raster is said to be of {taken_on}; that day has not come."
+
+
 class ProductUnknown(EstimateRefused):
     code: ClassVar[str] = "land_cover_product_unknown"
     template: ClassVar[str] = (

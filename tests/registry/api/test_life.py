@@ -105,3 +105,10 @@ def test_every_receipt_proves_its_entry(life: Life) -> None:
     checkpoint = open_checkpoint(proof.checkpoint_note, vkey)
     verify_inclusion(proof.index, checkpoint.size, leaf_hash(leaf), proof.hashes, checkpoint.root)
     assert proof.index == receipt["index"]
+
+
+def test_a_raster_of_a_day_that_has_not_come_is_refused(life: Life) -> None:
+    response = life["operator"].upload(
+        "/rasters", life.folder / "parcels.geojson", kind="agb", product="x", taken_on="9999-01-01"
+    )
+    assert (response.status_code, response.json()["code"]) == (422, "raster_of_the_future")

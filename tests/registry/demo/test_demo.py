@@ -74,6 +74,14 @@ def test_the_certificate_verifies_from_any_of_its_files(demo: Path, tanhui: Tanh
         assert done.returncode == 0, f"{file.name}: {done.stdout}{done.stderr}"
 
 
+def test_a_pdf_alone_verifies_whatever_it_was_renamed_to(demo: Path, tanhui: Tanhui, tmp_path: Path) -> None:
+    (pdf,) = (demo / "certificates").glob("*.pdf")
+    renamed = tmp_path / "certificate (1).pdf"
+    shutil.copy(pdf, renamed)
+    done = tanhui("certificate", "verify", renamed, "--vkey", demo / "log.vkey")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_a_certificate_in_which_one_byte_was_changed_is_refused(
     demo: Path, tanhui: Tanhui, tmp_path: Path
 ) -> None:
