@@ -14,8 +14,8 @@ import re
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from ledger.books import Effect, is_name, parse_effect
 from ledger.canonical import JsonValue, decode, encode
+from ledger.effects import Effect, is_name, parse_effect
 from ledger.errors import LedgerRefusal
 
 VERSION: Final = 1

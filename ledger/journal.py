@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from ledger.books import OpenBlock, Post, Posting, Transfer
 from ledger.checkpoint import Checkpoint
+from ledger.effects import OpenBlock, Post, Posting, Transfer
 from ledger.replay import Entry
 from ledger.strict_base64 import to_base64
 

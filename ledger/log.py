@@ -16,20 +16,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from ledger import tables
-from ledger.books import (
-    Account,
-    Block,
-    Books,
-    Effect,
-    Limit,
-    OpenBlock,
-    Post,
-    Posting,
-    Reservation,
-    Transfer,
-)
+from ledger.books import Account, Block, Books, Reservation
 from ledger.canonical import JsonValue, decode, encode
 from ledger.checkpoint import Checkpoint, peek_checkpoint, sign_checkpoint
+from ledger.effects import Effect, Limit, OpenBlock, Post, Posting, Transfer
 from ledger.errors import LedgerRefusal
 from ledger.merkle import EMPTY_ROOT, Frontier, leaf_hash
 from ledger.note import NoteSigner

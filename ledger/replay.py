@@ -17,7 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, Protocol
 
-from ledger.books import Books, BookSource, EmptySource, Transition, is_name
+from ledger.books import Books, BookSource, EmptySource
+from ledger.effects import Transition, is_name
 from ledger.entry import MalformedPayload, Payload, parse_payload
 from ledger.envelope import PAYLOAD_TYPE, Envelope, decode_leaf
 from ledger.errors import LedgerRefusal

@@ -18,9 +18,9 @@ from typing import Any, ClassVar, Protocol
 
 from sqlalchemy.orm import Session
 
-from ledger.books import Effect
 from ledger.canonical import JsonValue
 from ledger.commitment import commit
+from ledger.effects import Effect
 from ledger.entry import Payload
 from ledger.envelope import PAYLOAD_TYPE, Envelope, Signature, encode_leaf, pae
 from ledger.keys import SigningKey

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from ledger import log as ledger_log
-from ledger.books import Limit, OpenAccount
 from ledger.checkpoint import open_checkpoint
+from ledger.effects import Limit, OpenAccount
 from ledger.entry import Payload, parse_payload
 from ledger.envelope import Envelope, decode_leaf, encode_leaf
 from ledger.keys import SigningKey

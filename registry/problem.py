@@ -28,7 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from geo import errors as geo
 from geo.errors import GeoRefusal
-from ledger import books, entry, replay
+from ledger import effects, entry, replay
 from ledger import errors as ledger
 from ledger.errors import LedgerRefusal
 from ledger.log import LogCorrupt, LogMissing
@@ -160,8 +160,8 @@ STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     ledger.TileMissing: MISSING,
     ledger.PublishRefused: UNAVAILABLE,
     ledger.CommitmentRefused: UNPROCESSABLE,
-    books.BooksRefusal: CONFLICT,
-    books.MalformedEffect: UNPROCESSABLE,
+    effects.BooksRefusal: CONFLICT,
+    effects.MalformedEffect: UNPROCESSABLE,
     entry.MalformedPayload: UNPROCESSABLE,
     replay.ReplayRefusal: CONFLICT,
     # files of land and rasters

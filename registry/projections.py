@@ -13,9 +13,9 @@ from typing import Any, ClassVar, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session
 
-from ledger.books import Transition
 from ledger.canonical import JsonValue
 from ledger.commitment import commit
+from ledger.effects import Transition
 from ledger.errors import LedgerRefusal
 from ledger.replay import Entry
 from registry.database import Base, Committed, logged

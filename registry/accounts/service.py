@@ -12,7 +12,7 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 
 from ledger import tables
-from ledger.books import Limit, OpenAccount, Posting, Transfer
+from ledger.effects import Limit, OpenAccount, Posting, Transfer
 from ledger.keys import check_public_key, keyid
 from registry.accounts.models import ApiKey, Deposit, MandateRow, Organisation, Person
 from registry.accounts.rules import (

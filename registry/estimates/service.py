@@ -17,8 +17,8 @@ from sqlalchemy.orm import Session
 
 from geo.crs import Polygonal
 from geo.polygon import canonical, digest
-from ledger.books import Effect, Transition
 from ledger.canonical import JsonValue
+from ledger.effects import Effect, Transition
 from registry.accounts.service import NotFound
 from registry.acts import Desk
 from registry.database import Database

@@ -8,7 +8,8 @@ state drafts the same bytes.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ledger.books import Block, Child, Effect, Limit, OpenAccount, Posting, SplitBlock, Transfer
+from ledger.books import Block
+from ledger.effects import Child, Effect, Limit, OpenAccount, Posting, SplitBlock, Transfer
 from ledger.log import SqlSource
 from ledger.units import UnitRange
 from registry.accounts.rules import MONEY

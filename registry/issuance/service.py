@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from ledger.books import OpenBlock, Pend, Posting, Transfer, Transition
 from ledger.canonical import JsonValue
+from ledger.effects import OpenBlock, Pend, Posting, Transfer, Transition
 from ledger.log import SqlSource
 from ledger.units import UnitRange
 from registry.accounts.service import NotFound

@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from ledger.books import Transition, Void
 from ledger.canonical import JsonValue
+from ledger.effects import Transition, Void
 from ledger.log import SqlSource
 from registry.accounts.rules import cash_account
 from registry.accounts.service import NotFound, load_organisation

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from ledger.books import Block, Transition, Void
+from ledger.books import Block
 from ledger.canonical import JsonValue
+from ledger.effects import Transition, Void
 from registry.accounts.service import NotFound
 from registry.acts import Desk
 from registry.issuance.draft import Draft

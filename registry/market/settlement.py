@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from ledger.books import Block, Move, Pend, Post, Posting
+from ledger.books import Block
+from ledger.effects import Move, Pend, Post, Posting
 from registry.accounts.rules import MONEY, cash_account
 from registry.issuance.draft import Draft
 from registry.issuance.units import credited_units

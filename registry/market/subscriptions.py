@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from ledger.books import Void
 from ledger.canonical import JsonValue
+from ledger.effects import Void
 from registry.accounts.service import NotFound
 from registry.acts import Desk
 from registry.issuance.draft import Draft

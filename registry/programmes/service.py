@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from pydantic import Field, TypeAdapter
 from sqlalchemy.orm import Session
 
-from ledger.books import Effect, Limit, OpenAccount
+from ledger.effects import Effect, Limit, OpenAccount
 from registry.accounts.service import NotFound
 from registry.acts import Desk
 from registry.office import Act, Answer, Command

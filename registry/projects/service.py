@@ -12,8 +12,8 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 
 from geo.polygon import Polygonal
-from ledger.books import Transition
 from ledger.canonical import JsonValue
+from ledger.effects import Transition
 from registry.accounts.service import NotFound
 from registry.acts import Desk
 from registry.machine import Mandate, NotAuthorised, Role

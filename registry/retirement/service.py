@@ -16,8 +16,9 @@ from sqlalchemy.orm import Session
 
 from geo.crs import parts_of
 from geo.polygon import from_wkb
-from ledger.books import Block, Move, Pend, Post, Posting, Void
+from ledger.books import Block
 from ledger.canonical import JsonValue
+from ledger.effects import Move, Pend, Post, Posting, Void
 from registry.accounts.models import Organisation
 from registry.accounts.service import NotFound
 from registry.acts import Desk, Opened

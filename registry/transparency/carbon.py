@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from ledger.books import OpenBlock, Post, Transfer
+from ledger.effects import OpenBlock, Post, Transfer
 from ledger.replay import Entry, LedgerState
 from registry.apportion import MILLION, rounded_up
 from registry.issuance.plan import BatchPlan, plan_issuance

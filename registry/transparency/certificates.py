@@ -13,8 +13,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from ledger.books import Post
 from ledger.checkpoint import peek_checkpoint
+from ledger.effects import Post
 from ledger.errors import LedgerRefusal
 from ledger.proof import TlogProof
 from ledger.replay import Entry, LedgerState

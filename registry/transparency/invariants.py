@@ -10,16 +10,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Protocol
 
-from ledger.books import (
-    Books,
-    Limit,
-    OpenBlock,
-    Pend,
-    Post,
-    SplitBlock,
-    Transfer,
-    Void,
-)
+from ledger.books import Books
+from ledger.effects import Limit, OpenBlock, Pend, Post, SplitBlock, Transfer, Void
 from ledger.keys import keyid
 from ledger.replay import Entry, LedgerState
 from ledger.units import UnitRange

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-from ledger.books import OpenBlock, Pend, Post, Transition
+from ledger.effects import OpenBlock, Pend, Post, Transition
 from ledger.replay import Entry, LedgerState
 from registry.apportion import largest_remainder
 from registry.issuance.plan import days_by_year

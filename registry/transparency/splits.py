@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ledger.books import Move, Post, Transfer
+from ledger.effects import Move, Post, Transfer
 from ledger.replay import Entry, LedgerState
 from registry.accounts.rules import BANK_ACCOUNT, MONEY, cash_account
 from registry.market.proceeds import Proceeds, Rates, Share, split_payment

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from ledger import tables
-from ledger.books import Move, OpenBlock, Post, Transfer
+from ledger.effects import Move, OpenBlock, Post, Transfer
 from ledger.entry import parse_payload
 from ledger.envelope import decode_leaf
 from ledger.units import UnitRange

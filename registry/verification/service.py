@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from ledger.books import Transition
 from ledger.canonical import JsonValue
+from ledger.effects import Transition
 from ledger.log import SqlSource
 from registry.accounts.service import NotFound
 from registry.acts import Desk, Mode

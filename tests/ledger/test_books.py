@@ -24,10 +24,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.books import (
-    Account,
-    Block,
-    Books,
+from ledger.books import Account, Block, Books, Reservation
+from ledger.canonical import MAX_INTEGER
+from ledger.effects import (
     BooksRefusal,
     Child,
     Effect,
@@ -39,14 +38,12 @@ from ledger.books import (
     Pend,
     Post,
     Posting,
-    Reservation,
     SplitBlock,
     Transfer,
     Transition,
     Void,
     parse_effect,
 )
-from ledger.canonical import MAX_INTEGER
 from ledger.errors import LedgerRefusal
 from ledger.units import UnitRange
 

@@ -5,8 +5,8 @@ from urllib.parse import unquote
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ledger.books import OpenBlock, Pend, Post, Posting, Transfer, Void
 from ledger.checkpoint import Checkpoint
+from ledger.effects import OpenBlock, Pend, Post, Posting, Transfer, Void
 from ledger.entry import Payload
 from ledger.envelope import Envelope
 from ledger.journal import account_name, commodity, heading, transactions

@@ -211,6 +211,7 @@ def test_the_offline_check_imports_no_database_no_network_and_no_registry() -> N
         "ledger.log",
         "ledger.tables",
         "ledger.books",
+        "ledger.effects",
         "requests",
     ):
         assert name not in loaded

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.books import Limit, MalformedEffect, OpenAccount, Transition
 from ledger.canonical import encode
+from ledger.effects import Limit, MalformedEffect, OpenAccount, Transition
 from ledger.entry import MalformedPayload, Payload, parse_payload
 from ledger.envelope import Envelope, encode_leaf
 from ledger.errors import LedgerRefusal, MalformedKey, SignatureRefused

@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from ledger import tables
-from ledger.books import Transition
 from ledger.canonical import MAX_INTEGER
+from ledger.effects import Transition
 from ledger.envelope import PAYLOAD_TYPE, Envelope, Signature, pae
 from ledger.errors import LedgerRefusal, MalformedEnvelope
 from ledger.keys import SigningKey

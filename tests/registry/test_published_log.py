@@ -13,8 +13,8 @@ import pytest
 import sqlalchemy as sa
 
 from ledger import tables
-from ledger.books import OpenBlock, Post, Transfer
 from ledger.client import FolderFiles, LogClient
+from ledger.effects import OpenBlock, Post, Transfer
 from ledger.envelope import decode_leaf
 from ledger.journal import account_name, commodity
 from ledger.merkle import leaf_hash

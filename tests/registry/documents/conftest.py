@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import pytest
 
-from ledger.books import Posting, Transfer
 from ledger.canonical import JsonValue
 from ledger.checkpoint import Checkpoint, sign_checkpoint
+from ledger.effects import Posting, Transfer
 from ledger.entry import Payload
 from ledger.envelope import Envelope, encode_leaf
 from ledger.keys import SigningKey

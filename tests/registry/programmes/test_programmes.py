@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ledger.books import Limit
+from ledger.effects import Limit
 from ledger.envelope import decode_leaf
 from ledger.log import SqlSource
 from registry.accounts.service import NotFound

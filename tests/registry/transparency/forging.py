@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from ledger import tables
-from ledger.books import Effect
+from ledger.effects import Effect
 from ledger.entry import Payload, parse_payload
 from ledger.envelope import Envelope, decode_leaf, encode_leaf
 from ledger.log import LedgerTransaction

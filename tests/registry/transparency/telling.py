@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
-from ledger.books import Effect, Limit, OpenAccount, OpenBlock, Posting, Transfer, Transition
+from ledger.effects import Effect, Limit, OpenAccount, OpenBlock, Posting, Transfer, Transition
 from ledger.entry import Payload
 from ledger.envelope import Envelope
 from ledger.replay import Entry, LedgerState

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ledger.books import Move, OpenBlock, Posting, Transfer
+from ledger.effects import Move, OpenBlock, Posting, Transfer
 from ledger.units import UnitRange
 from registry.issuance.plan import IssuancePlan
 from registry.programmes.rules import issuance_account, residue_account, residue_source, units_account

@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy.orm import Session
 
 from geo.polygon import from_wkb
-from ledger.books import (
+from ledger.canonical import JsonValue
+from ledger.effects import (
     Effect,
     Limit,
     Move,
@@ -23,7 +24,6 @@ from ledger.books import (
     Transfer,
     Transition,
 )
-from ledger.canonical import JsonValue
 from ledger.entry import Payload
 from registry.accounts.rules import MONEY, cash_account
 from registry.acts import SYSTEM

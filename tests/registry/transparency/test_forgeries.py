@@ -12,8 +12,8 @@ import pytest
 import sqlalchemy as sa
 
 from ledger import tables
-from ledger.books import Transition
 from ledger.commitment import commit
+from ledger.effects import Transition
 from ledger.entry import Payload
 from ledger.envelope import Envelope, encode_leaf
 from ledger.keys import SigningKey

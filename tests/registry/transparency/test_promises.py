@@ -7,16 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.books import (
-    Effect,
-    Move,
-    OpenBlock,
-    Pend,
-    Post,
-    Posting,
-    Transfer,
-    Transition,
-)
+from ledger.effects import Effect, Move, OpenBlock, Pend, Post, Posting, Transfer, Transition
 from registry.accounts.rules import BANK_ACCOUNT, MONEY, cash_account
 from registry.market.proceeds import Proceeds, Rates, Share, split_payment
 from registry.programmes.rules import clearing_account, units_account
