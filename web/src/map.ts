@@ -188,6 +188,7 @@ function explainOnClick(map: MapView, language: Language, words: Words): void {
 }
 
 function draw(map: MapView, parcels: Parcels): void {
+  map.resize(); // the page may have been laid out anew while the parcels came
   const bounds = boundsOf(parcels);
   if (bounds) {
     map.fitBounds(bounds, { padding: 32, maxZoom: 15, animate: false });
