@@ -9,13 +9,27 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedColumn, Session, mapped_column
+
+from registry.errors import RegistryRefusal
+
+
+class SchemaNewer(RegistryRefusal):
+    """A newer program wrote this database; this one could misread what it says."""
+
+    code: ClassVar[str] = "schema_newer"
+    template: ClassVar[str] = (
+        "The database is at schema {found}, which this program (up to {known}) does not know; "
+        "use the program that wrote it, or restore a backup made before the upgrade."
+    )
 
 
 class Base(DeclarativeBase):
@@ -147,6 +161,27 @@ def _migrations_folder() -> Path:
     return Path(next(iter(migrations.__path__)))
 
 
-def migrate(url: str) -> None:
-    """Bring the database at `url` to the newest schema."""
-    command.upgrade(migration_config(url), "head")
+def migrate(url: str, revision: str = "head") -> None:
+    """Bring the database at `url` to the newest schema, or to `revision` on the way there.
+
+    Processes that start at once do it one after another. Raises `SchemaNewer`, and changes nothing, when a
+    newer program wrote the database.
+    """
+    config = migration_config(url)
+    script = ScriptDirectory.from_config(config)
+    target = script.get_current_head() if revision == "head" else revision
+    found = schema_revision(url)
+    if found is not None and found not in {known.revision for known in script.walk_revisions()}:
+        raise SchemaNewer(found=found, known=str(script.get_current_head()))
+    if found != target:
+        command.upgrade(config, revision)
+
+
+def schema_revision(url: str) -> str | None:
+    """The migration that the database at `url` is at; None when it has no schema of ours."""
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    finally:
+        engine.dispose()

@@ -44,6 +44,7 @@ from registry import (
     writer,
 )
 from registry.accounts import service as accounts
+from registry.database import SchemaNewer
 from registry.documents import errors as documents
 from registry.errors import HomeMissing, RegistryRefusal
 from registry.estimates import rules as estimates
@@ -99,6 +100,7 @@ STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     writer.WriterStopped: UNAVAILABLE,
     installation.HomeTaken: CONFLICT,
     HomeMissing: UNAVAILABLE,
+    SchemaNewer: UNAVAILABLE,
     installation.DatabaseBehind: UNAVAILABLE,
     projections.UnknownMachine: UNAVAILABLE,
     LogMissing: UNAVAILABLE,
