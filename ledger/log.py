@@ -5,26 +5,44 @@ replays, writes the log rows and the projections of the books, and at the end se
 back, hashes them again from those bytes, compares the root, signs the checkpoint and moves the head by
 compare-and-swap. It neither begins nor ends the transaction; publishing (`ledger.tiles`) happens after the
 commit, from the committed rows alone.
+
+Rows are gathered in a `Memory` and written together: when the transaction is sealed, or before anybody reads
+the ledger's tables through the session.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import ORMExecuteState, Session
 
 from ledger import tables
-from ledger.books import Account, Block, Books, Reservation
-from ledger.canonical import JsonValue, decode, encode
+from ledger.bulk import Bulk
 from ledger.checkpoint import Checkpoint, peek_checkpoint, sign_checkpoint
-from ledger.effects import Effect, Limit, OpenBlock, Post, Posting, Transfer
 from ledger.errors import LedgerRefusal
+from ledger.memory import Memory, MemorySource
 from ledger.merkle import EMPTY_ROOT, Frontier, leaf_hash
 from ledger.note import NoteSigner
-from ledger.replay import ActorKey, Entry, LedgerState
-from ledger.units import UnitRange
+from ledger.replay import Entry, LedgerState
+from ledger.rows import account_of, block_of, books_rows, key_row, posting_rows
+
+__all__ = [
+    "LedgerTransaction",
+    "LogCorrupt",
+    "LogMissing",
+    "SavepointNeeded",
+    "account_of",
+    "block_of",
+    "books_rows",
+    "create",
+    "key_row",
+    "last_checkpoint",
+    "leaves",
+    "ledger_source",
+    "origin",
+    "posting_rows",
+]
 
 
 class LogMissing(LedgerRefusal):
@@ -39,145 +57,11 @@ class LogCorrupt(LedgerRefusal):
     template: ClassVar[str] = "The log in the database is damaged: {reason}."
 
 
-class SqlSource:
-    """What the database knew before the entry that is being applied."""
+class SavepointNeeded(Exception):
+    """Something was written and has to be taken back, in a transaction that was opened without savepoints.
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def account(self, account: str) -> Account | None:
-        row = self._one(tables.account, tables.account.c.account == account)
-        return None if row is None else account_of(row)
-
-    def block(self, block: str) -> Block | None:
-        row = self._one(tables.block, tables.block.c.block == block)
-        return None if row is None else block_of(row)
-
-    def reservation(self, pending: str) -> Reservation | None:
-        row = self._one(tables.reservation, tables.reservation.c.pending == pending)
-        return None if row is None else reservation_of(row)
-
-    def last_number(self, series: str) -> int:
-        row = self._one(tables.series, tables.series.c.series == series)
-        return 0 if row is None else int(row["last_number"])
-
-    def actor_key(self, keyid: str) -> ActorKey | None:
-        row = self._one(tables.actor_key, tables.actor_key.c.keyid == keyid)
-        return None if row is None else ActorKey(keyid, row["public_key"], row["person"], row["custody"])
-
-    def subject_state(self, machine: str, subject: str) -> str | None:
-        state = tables.subject_state.c
-        row = self._one(tables.subject_state, sa.and_(state.machine == machine, state.subject == subject))
-        return None if row is None else str(row["state"])
-
-    def has_entry(self, entry_id: str) -> bool:
-        return self._one(tables.log, tables.log.c.entry_id == entry_id) is not None
-
-    def _one(self, table: sa.Table, condition: sa.ColumnElement[bool]) -> sa.RowMapping | None:
-        return self._session.execute(sa.select(table).where(condition)).mappings().one_or_none()
-
-
-def account_of(row: sa.RowMapping) -> Account:
-    return Account(
-        row["account"],
-        row["asset"],
-        Limit(row["limit_kind"]),
-        row["numbered"],
-        row["owner"],
-        row["debits_posted"],
-        row["credits_posted"],
-        row["debits_pending"],
-        row["credits_pending"],
-    )
-
-
-def block_of(row: sa.RowMapping) -> Block:
-    return Block(
-        row["block"],
-        row["series"],
-        row["batch"],
-        UnitRange(row["start_number"], row["end_number"]),
-        row["asset"],
-        row["account"],
-        row["parent"],
-        row["pending"],
-        row["live"],
-    )
-
-
-def reservation_of(row: sa.RowMapping) -> Reservation:
-    content = decode(row["content"])
-    assert isinstance(content, dict)
-    postings: Any = content["postings"]
-    blocks: Any = content["blocks"]
-    return Reservation(
-        row["pending"],
-        tuple(Posting(p["account"], p["asset"], p["amount"]) for p in postings),
-        tuple(blocks),
-        row["lock_kind"],
-        row["ref"],
-        row["deadline_ms"],
-        row["status"],
-    )
-
-
-def posted_lines(effects: Sequence[Effect]) -> Iterator[Posting]:
-    """Every line that effects post at once, in order; opening a block posts its numbers to its source."""
-    for effect in effects:
-        if isinstance(effect, OpenBlock):
-            yield Posting(effect.source, effect.asset, -effect.units.count)
-            yield Posting(effect.account, effect.asset, effect.units.count)
-        elif isinstance(effect, Transfer | Post):
-            yield from effect.postings
-
-
-def books_rows(books: Books) -> dict[str, list[dict[str, Any]]]:
-    """The rows of everything in these books, by table name: what the writer stores and the audit expects."""
-    return {
-        "account": [
-            {
-                "account": a.account,
-                "asset": a.asset,
-                "limit_kind": a.limit.value,
-                "numbered": a.numbered,
-                "owner": a.owner,
-                "debits_posted": a.debits_posted,
-                "credits_posted": a.credits_posted,
-                "debits_pending": a.debits_pending,
-                "credits_pending": a.credits_pending,
-            }
-            for a in books.accounts.values()
-        ],
-        "block": [
-            {
-                "block": b.block,
-                "series": b.series,
-                "batch": b.batch,
-                "start_number": b.units.start,
-                "end_number": b.units.end,
-                "asset": b.asset,
-                "account": b.account,
-                "parent": b.parent,
-                "pending": b.pending,
-                "live": b.live,
-            }
-            for b in books.blocks.values()
-        ],
-        "reservation": [_reservation_row(r) for r in books.reservations.values()],
-        "series": [{"series": name, "last_number": last} for name, last in books.series.items()],
-    }
-
-
-def _reservation_row(held: Reservation) -> dict[str, Any]:
-    content: JsonValue = {"postings": [p.to_json() for p in held.postings], "blocks": list(held.blocks)}
-    return {
-        "pending": held.pending,
-        "content": encode(content),
-        "lock_kind": held.lock,
-        "ref": held.ref,
-        "deadline_ms": held.deadline_ms,
-        "status": held.status,
-    }
+    Nothing of the transaction may be kept: it is rolled back and done again with `savepoints=True`.
+    """
 
 
 def create(session: Session, origin: str) -> None:
@@ -197,29 +81,48 @@ def origin(session: Session) -> str:
     return str(found)
 
 
-class LedgerTransaction:
-    """The ledger's part of one write transaction, from the locked head to the signed checkpoint."""
+def ledger_source(session: Session) -> MemorySource:
+    """What the ledger's tables say to a reader, each row read once."""
+    return MemorySource(session.connection(), Memory())
 
-    def __init__(self, session: Session) -> None:
-        row = session.execute(sa.select(tables.head).with_for_update()).mappings().one_or_none()
+
+class LedgerTransaction:
+    """The ledger's part of one write transaction, from the locked head to the signed checkpoint.
+
+    `memory` is what the writer keeps from one transaction to the next. Without `savepoints` an act that fails
+    after it has written something raises `SavepointNeeded`; acts that are refused before cost nothing.
+    """
+
+    def __init__(self, session: Session, memory: Memory | None = None, *, savepoints: bool = True) -> None:
+        connection = session.connection()
+        row = connection.execute(_LOCKED_HEAD).mappings().one_or_none()
         if row is None:
             raise LogMissing()
         self._session = session
+        self._savepoints = savepoints
+        self._bulk = Bulk(connection)
+        self.memory = Memory() if memory is None else memory
+        self.memory.begin(row["root"])
+        self.source = MemorySource(connection, self.memory)
         self.origin: str = row["origin"]
         self._old_size: int = row["size"]
         self._old_root: bytes = row["root"]
         self._old_frontier = Frontier.decode(self._old_size, row["frontier"])
         self._frontier = self._old_frontier.copy()
         self._at_ms: int = row["at_ms"]
+        self._writes = 0
+        self._check_head(connection)
+        _watch(session, self)
+
+    def _check_head(self, connection: sa.Connection) -> None:
         if self._old_frontier.root() != self._old_root:
             raise LogCorrupt(reason=f"the frontier at size {self._old_size} has another root than the head")
-        signed = last_checkpoint(session)
+        signed = connection.execute(_LAST_NOTE).scalar_one_or_none()
         if signed is None and self._old_size == 0:
             return
         # A head that nobody signed would become history with our next signature.
-        if signed is None or peek_checkpoint(signed) != Checkpoint(
-            self.origin, self._old_size, self._old_root
-        ):
+        head = Checkpoint(self.origin, self._old_size, self._old_root)
+        if signed is None or peek_checkpoint(signed) != head:
             raise LogCorrupt(reason=f"the head at size {self._old_size} is not the last signed checkpoint")
 
     @property
@@ -230,44 +133,71 @@ class LedgerTransaction:
     def last_at_ms(self) -> int:
         return self._at_ms
 
+    def look_for(self, entry_ids: Iterable[str]) -> None:
+        """Learn in one statement which of these ids the log has: cheaper than one by one."""
+        self.source.look_for(entry_ids)
+
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """All entries appended inside, or, when an exception leaves it, none of them."""
-        kept = (self._frontier.copy(), self._at_ms)
+        """All that is done inside, or, when an exception leaves it, nothing of it.
+
+        Raises `SavepointNeeded` from that exception when only the whole transaction can take it back.
+        """
+        if self._savepoints:
+            self.flush()
+        guard = self._session.begin_nested() if self._savepoints else self._thought()
+        kept, mark = (self._frontier.copy(), self._at_ms), self.memory.mark()
         try:
-            with self._session.begin_nested():
+            with guard:
                 yield
         except BaseException:
             self._frontier, self._at_ms = kept
+            self.memory.take_back(mark)
+            raise
+
+    @contextmanager
+    def _thought(self) -> Iterator[None]:
+        """What is only thought of is forgotten; what reached the database cannot be taken back from here.
+
+        New rows may wait in the session, changed ones may not: what changed in which act would be lost.
+        """
+        session = self._session
+        if session.dirty or session.deleted:
+            session.flush()
+        writes, waiting = self._writes, len(session.new)
+        try:
+            yield
+        except SavepointNeeded:
+            raise
+        except BaseException as failure:
+            database_refused = isinstance(failure, sa.exc.DBAPIError)
+            if self._writes != writes or session.dirty or session.deleted or database_refused:
+                raise SavepointNeeded() from failure
+            for added in list(session.new)[waiting:]:
+                session.expunge(added)
             raise
 
     def append(self, leaf: bytes, *, check_signatures: bool = True) -> Entry:
-        """Apply one leaf and write it. `check_signatures=False` only for signatures this process just made
-        or checked.
+        """Apply one leaf; it is written with the next flush. `check_signatures=False` only for signatures
+        this process just made or checked.
         """
-        state = LedgerState(SqlSource(self._session), size=self.size, last_at_ms=self._at_ms)
+        state = LedgerState(self.source, size=self.size, last_at_ms=self._at_ms)
         entry = state.apply(leaf, check_signatures=check_signatures)
         digest = leaf_hash(leaf)
-        self._session.execute(
-            sa.insert(tables.log).values(
-                idx=entry.index, entry_id=entry.payload.id, leaf_hash=digest, leaf=leaf
-            )
-        )
-        self._write_state(entry, state)
+        self.memory.keep(entry, leaf, digest, state)
         self._frontier.append(digest)
         self._at_ms = entry.at_ms
         return entry
 
-    def _write_state(self, entry: Entry, state: LedgerState) -> None:
-        rows = books_rows(state.books)
-        rows["subject_state"] = [
-            {"machine": machine, "subject": subject, "state": after, "idx": entry.index}
-            for (machine, subject), after in state.states.items()
-        ]
-        rows["actor_key"] = [key_row(key, entry.index) for key in state.keys.values()]
-        rows["posting"] = posting_rows(entry)
-        for name, table_rows in rows.items():
-            _upsert(self._session, tables.metadata.tables[name], table_rows)
+    def flush(self) -> None:
+        """Write the rows that are only remembered so far."""
+        if self.memory.pending:
+            self.wrote()
+            self.memory.flush(self._bulk)
+
+    def wrote(self) -> None:
+        """Note that something reached the database, so that it can only be taken back there."""
+        self._writes += 1
 
     def seal(self, signer: NoteSigner) -> bytes | None:
         """Check what was written, sign the checkpoint and move the head. None when nothing was appended.
@@ -277,11 +207,9 @@ class LedgerTransaction:
         if self.size == self._old_size:
             return None
         self._session.flush()
-        frontier = self._old_frontier
-        for leaf in leaves(self._session, self._old_size, self.size):
-            frontier.append(leaf_hash(leaf))
+        self.flush()
         root = self._frontier.root()
-        if frontier.size != self.size or frontier.root() != root:
+        if self._read_back() != (self.size, root):
             raise LogCorrupt(reason=f"the leaves read back at size {self.size} have another root")
         note = sign_checkpoint(Checkpoint(self.origin, self.size, root), [signer])
         self._session.execute(sa.insert(tables.checkpoint).values(size=self.size, note=note))
@@ -295,22 +223,31 @@ class LedgerTransaction:
             raise LogCorrupt(reason="the head moved under the lock")
         return note
 
+    def committed(self) -> None:
+        """The caller's transaction is durable: what is remembered is what the tables say."""
+        self.memory.end(self._frontier.root())
 
-def key_row(key: ActorKey, index: int) -> dict[str, Any]:
-    return {
-        "keyid": key.keyid,
-        "public_key": key.public_key,
-        "person": key.person,
-        "custody": key.custody,
-        "idx": index,
-    }
+    def _read_back(self) -> tuple[int, bytes]:
+        frontier = self._old_frontier
+        for leaf in leaves(self._session, self._old_size, self.size):
+            frontier.append(leaf_hash(leaf))
+        return frontier.size, frontier.root()
 
 
-def posting_rows(entry: Entry) -> list[dict[str, Any]]:
-    return [
-        {"idx": entry.index, "n": n, "account": p.account, "asset": p.asset, "amount": p.amount}
-        for n, p in enumerate(posted_lines(entry.payload.effects))
-    ]
+def _watch(session: Session, ledger: LedgerTransaction) -> None:
+    """Write what is remembered before the ledger's tables are read through the session, and note writes."""
+
+    def executing(state: ORMExecuteState) -> None:
+        if not state.is_select:
+            ledger.wrote()
+        elif state.bind_mapper is None:  # a statement on tables, which may be the ledger's
+            ledger.flush()
+
+    def flushed(_session: Session, _context: object) -> None:
+        ledger.wrote()
+
+    sa.event.listen(session, "do_orm_execute", executing)
+    sa.event.listen(session, "after_flush", flushed)
 
 
 def leaves(session: Session, start: int, end: int) -> Iterator[bytes]:
@@ -326,15 +263,8 @@ def leaves(session: Session, start: int, end: int) -> Iterator[bytes]:
 
 def last_checkpoint(session: Session) -> bytes | None:
     """The newest signed checkpoint in the database."""
-    newest = sa.select(tables.checkpoint.c.note).order_by(tables.checkpoint.c.size.desc()).limit(1)
-    return session.execute(newest).scalar_one_or_none()
+    return session.execute(_LAST_NOTE).scalar_one_or_none()
 
 
-def _upsert(session: Session, table: sa.Table, rows: list[dict[str, Any]]) -> None:
-    if not rows:
-        return
-    keys = [column.name for column in table.primary_key]
-    dialect = session.get_bind().dialect.name
-    statement: Any = (sqlite if dialect == "sqlite" else postgresql).insert(table)
-    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    session.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
+_LOCKED_HEAD = sa.select(tables.head).with_for_update()
+_LAST_NOTE = sa.select(tables.checkpoint.c.note).order_by(tables.checkpoint.c.size.desc()).limit(1)

@@ -24,18 +24,21 @@ from ledger.effects import Effect
 from ledger.entry import Payload
 from ledger.envelope import PAYLOAD_TYPE, Envelope, Signature, encode_leaf, pae
 from ledger.keys import SigningKey
-from ledger.log import LedgerTransaction, SqlSource
+from ledger.log import LedgerTransaction
 from ledger.replay import Entry, UnknownKey
 from registry.clock import check_jump, milliseconds
 from registry.database import Committed
 from registry.errors import RegistryRefusal
+from registry.group import group_of
 from registry.keyring import KeyNotHeld, KeyRing
 from registry.machine import ConfirmationMissing, Machine, Mandate, Role, Signer, check_authority
-from registry.projections import Projections, project, record_of
+from registry.projections import Projections, project, record_of, steps_of
 
 CONSEQUENCE_NAMESPACE = uuid.UUID("5d6b0c5e-7a57-5f0e-9f0e-6a1f5c0f7a11")
 SYSTEM = Mandate("system", "system", "registry", Role.SYSTEM)
 ROOT = Mandate("root", "root", "registry", Role.ROOT)
+MEMBERSHIP = frozenset({"organisation", "person", "key", "mandate"})
+"""Machines whose steps change who may act."""
 
 
 class Directory(Protocol):
@@ -180,7 +183,7 @@ class Desk:
 
     def state(self, machine: Machine, subject: str) -> str:
         """The subject's state: what the log implies, else the machine's initial one."""
-        return SqlSource(self.session).subject_state(machine.name, subject) or machine.initial
+        return self.ledger.source.subject_state(machine.name, subject) or machine.initial
 
     def commitment(self, label: str, model: type[Any], /, **values: Any) -> Opened:
         """Commit the committed columns of one row of `model`; `label` is unique within the request."""
@@ -247,19 +250,24 @@ class Desk:
     def _server_signature(self, person: str, content: bytes) -> Signature:
         if person == ROOT.person:
             return _signature(self.keyring.get("root"), content)
-        keyid = self.directory.server_key(self.session, person)
+        keyid = group_of(self.session).recall(
+            ("server_key", person), lambda: self.directory.server_key(self.session, person)
+        )
         if keyid is None:
             raise KeyNotHeld(keyid=f"of {person}")
         return _signature(self.keyring.get(keyid), content)
 
     def _signer(self, signature: Signature, content: bytes) -> Signer:
-        key = SqlSource(self.session).actor_key(signature.keyid)
+        key = self.ledger.source.actor_key(signature.keyid)
         if key is None:
             raise UnknownKey(keyid=signature.keyid)
         Envelope(content, PAYLOAD_TYPE, (signature,)).verify({key.keyid: key.public_key})
         if key.person == ROOT.person:
             return Signer(ROOT.person, (ROOT,))
-        return Signer(key.person, self.directory.mandates(self.session, key.person))
+        mandates = group_of(self.session).recall(
+            ("mandates", key.person), lambda: self.directory.mandates(self.session, key.person)
+        )
+        return Signer(key.person, mandates)
 
     def _append(self, payload: Payload, signatures: Sequence[Signature]) -> Entry:
         envelope = Envelope(
@@ -269,6 +277,8 @@ class Desk:
         check_jump((at_ms - milliseconds(self.now)) / 1000)
         entry = self.ledger.append(encode_leaf(at_ms, envelope), check_signatures=False)
         project(self.session, entry, self.projections)
+        if any(step.machine in MEMBERSHIP for step in steps_of(entry)):
+            group_of(self.session).forget()
         self.entries.append(entry)
         return entry
 

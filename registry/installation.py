@@ -34,7 +34,7 @@ from registry.database import Database, migrate
 from registry.errors import HomeMissing, RegistryRefusal
 from registry.keyring import KeyRing
 from registry.machine import Mandate
-from registry.office import Office
+from registry.office import Office, RequestsOfGroup
 from registry.projections import project
 from registry.settings import Home
 from registry.writer import Writer
@@ -112,7 +112,7 @@ class Installation:
         publish(database, tiles, signer)
         tiles.prune_partials()  # what a crash between publishing and pruning left
         clock = _clock_of_log(database)
-        writer = Writer(database, signer, lambda: publish(database, tiles, signer))
+        writer = Writer(database, signer, lambda: publish(database, tiles, signer), RequestsOfGroup())
         office = Office(writer, keyring, clock, PROJECTIONS, AccountsDirectory(), ACTS)
         return cls(home, database, clock, tiles, signer, office, writer)
 

@@ -22,11 +22,12 @@ from sqlalchemy.orm import Mapped, Session
 from ledger.canonical import JsonValue, encode
 from ledger.entry import REQUEST_ID
 from ledger.envelope import PAYLOAD_TYPE, Envelope, Signature, decode_leaf
-from ledger.log import LedgerTransaction, SqlSource, leaves
+from ledger.log import LedgerTransaction, leaves
 from registry.acts import Awaiting, Desk, Directory, Mode, PayloadMoved, Prepared
 from registry.clock import Clock
 from registry.database import Base, UtcInstant, working
 from registry.errors import RegistryRefusal
+from registry.group import group_of
 from registry.keyring import KeyRing
 from registry.machine import Mandate, Role
 from registry.projections import Projections
@@ -138,26 +139,28 @@ class Office:
     def send(self, actor: Mandate, act: str, command: Command, request_id: str) -> "Future[Outcome]":
         """As `execute`, without waiting: many acts then share one group."""
         _check_id(request_id)
+        content = _content(act, command)
 
         def work(session: Session, ledger: LedgerTransaction) -> Outcome:
-            request = self._request(session, actor, act, command, request_id)
+            request = self._request(session, actor, act, content, request_id)
             if request.status != "new":
                 return _outcome(request, replayed=True)
             return self._attempt(session, ledger, request, Mode.SERVER, server_signers=(actor.person,))
 
-        return self.writer.submit(work)
+        return self.writer.submit(work, request_id)
 
     def prepare(self, actor: Mandate, act: str, command: Command, request_id: str) -> Outcome:
         """The exact payload bytes that the actor has to sign. Nothing is logged."""
         _check_id(request_id)
+        content = _content(act, command)
 
         def work(session: Session, ledger: LedgerTransaction) -> Outcome:
-            request = self._request(session, actor, act, command, request_id)
+            request = self._request(session, actor, act, content, request_id)
             if request.status not in ("new", "prepared"):
                 return _outcome(request, replayed=True)
             return self._attempt(session, ledger, request, Mode.PREPARE)
 
-        return self.writer.run(work)
+        return self.writer.run(work, request_id)
 
     def submit(self, person: str, request_id: str, envelope: Envelope) -> Outcome:
         """Bring a signed envelope over a prepared or awaiting payload; from its initiator, or from its
@@ -166,18 +169,18 @@ class Office:
         _check_id(request_id)
 
         def work(session: Session, ledger: LedgerTransaction) -> Outcome:
-            request = _open_request(session, person, request_id)
+            request = _open_request(session, ledger, person, request_id)
             if request.status == "done":
                 return _outcome(request, replayed=True)
             if person != request.person:
-                _check_confirmer(session, person, request, envelope)
+                _check_confirmer(ledger, person, request, envelope)
             if envelope.payload_type != PAYLOAD_TYPE or envelope.payload != request.payload:
                 raise PayloadMoved()
             return self._attempt(
                 session, ledger, request, Mode.SUBMIT, collected=_merged(request, envelope.signatures)
             )
 
-        return self.writer.run(work)
+        return self.writer.run(work, request_id)
 
     def confirm(self, actor: Mandate, request_id: str) -> Outcome:
         """Add the confirmer's signature with a key in server custody; the entry is logged when it was the
@@ -189,7 +192,7 @@ class Office:
         _check_id(request_id)
 
         def work(session: Session, ledger: LedgerTransaction) -> Outcome:
-            request = _open_request(session, actor.person, request_id)
+            request = _open_request(session, ledger, actor.person, request_id)
             if request.status == "done":
                 return _outcome(request, replayed=True)
             if request.person == actor.person:
@@ -199,18 +202,16 @@ class Office:
                 collected=_merged(request, ()), server_signers=(actor.person,),
             )  # fmt: skip
 
-        return self.writer.submit(work)
+        return self.writer.submit(work, request_id)
 
     # -- within the writer's transaction
 
     def _request(
-        self, session: Session, actor: Mandate, act: str, command: Command, request_id: str
+        self, session: Session, actor: Mandate, act: str, content: dict[str, Any], request_id: str
     ) -> Request:
-        content = command.model_dump(mode="json")
-        _check_texts(act, content)
         asked: JsonValue = {"act": act, "command": content, "person": actor.person, "mandate": actor.id}
         digest = hashlib.sha256(encode(asked)).hexdigest()
-        request = session.get(Request, request_id)
+        request = find_request(session, request_id)
         if request is not None:
             if request.digest != digest:
                 raise RequestIdReused(request_id=request_id)
@@ -228,7 +229,7 @@ class Office:
             status="new",
             needed="",
             answer=None,
-            created_at=self.clock.now(),
+            created_at=group_of(session).instant(self.clock.now),
         )
 
     def _attempt(
@@ -240,6 +241,7 @@ class Office:
         collected: tuple[Signature, ...] = (),
         server_signers: tuple[str, ...] = (),
     ) -> Outcome:
+        group = group_of(session)
         try:
             with ledger.savepoint():
                 answer = self._serve(session, ledger, request, mode, collected, server_signers)
@@ -249,12 +251,15 @@ class Office:
             request.payload, request.status = awaiting.payload, "awaiting"
             request.needed = awaiting.needed
             request.signatures = [{"keyid": s.keyid, "sig": s.sig.hex()} for s in awaiting.signatures]
+        except BaseException:
+            group.forget()
+            raise
         else:
             request.status, request.answer = "done", answer
             request.command = request.salt = request.payload = None
             request.signatures = []
-        session.add(request)
-        session.flush()
+        if request not in session:
+            group.made[request.id] = request
         return _outcome(request, replayed=False)
 
     def _serve(
@@ -274,7 +279,7 @@ class Office:
             keyring=self.keyring,
             projections=self.projections,
             directory=self.directory,
-            now=self.clock.now(),
+            now=group_of(session).instant(self.clock.now),
             simulated=self.clock.simulated,
             actor=_mandate(request),
             request_id=request.id,
@@ -289,27 +294,60 @@ class Office:
         return {**answer, "entries": [entry.index for entry in desk.entries]}
 
 
+class RequestsOfGroup:
+    """The requests of a group are looked for together and written together (`registry.writer.Bracket`)."""
+
+    def begin(self, session: Session, request_ids: Sequence[str]) -> None:
+        group = group_of(session)
+        group.found = dict.fromkeys(request_ids)
+        if request_ids:
+            wanted = sa.select(Request).where(Request.id.in_(request_ids))
+            group.found.update((row.id, row) for row in session.scalars(wanted))
+
+    def end(self, session: Session) -> None:
+        session.add_all(group_of(session).made.values())
+
+
+def find_request(session: Session, request_id: str) -> Request | None:
+    """A request of this group or of an earlier one."""
+    group = group_of(session)
+    made: Request | None = group.made.get(request_id)
+    if made is not None:
+        return made
+    if request_id not in group.found:
+        group.found[request_id] = session.get(Request, request_id)
+    found: Request | None = group.found[request_id]
+    return found
+
+
+def _content(act: str, command: Command) -> dict[str, Any]:
+    """The command as it is kept and compared; `TextRefused` for what cannot be kept."""
+    content = command.model_dump(mode="json")
+    _check_texts(act, content)
+    return content
+
+
 def _mandate(request: Request) -> Mandate:
     kept = request.mandate
     return Mandate(kept["id"], request.person, kept["organisation"], Role(kept["role"]))
 
 
-def _open_request(session: Session, person: str, request_id: str) -> Request:
+def _open_request(session: Session, ledger: LedgerTransaction, person: str, request_id: str) -> Request:
     """The request, for those it concerns: its initiator; whoever may confirm it while it waits, which its
     signatures decide; and once it is done those who signed it. To others it does not exist.
     """
-    request = session.get(Request, request_id)
+    request = find_request(session, request_id)
     if request is not None:
         if request.person == person or request.status == "awaiting":
             return request
-        if request.status == "done" and person in _signers(session, request):
+        if request.status == "done" and person in _signers(session, ledger, request):
             return request
     raise RequestUnknown(request_id=request_id)
 
 
-def _signers(session: Session, request: Request) -> set[str]:
+def _signers(session: Session, ledger: LedgerTransaction, request: Request) -> set[str]:
     """Who signed the entry that came of the request: the log says it."""
-    source = SqlSource(session)
+    source = ledger.source
     found: set[str] = set()
     for index in _outcome(request, replayed=True).entries[:1]:
         for leaf in leaves(session, index, index + 1):
@@ -318,10 +356,10 @@ def _signers(session: Session, request: Request) -> set[str]:
     return found
 
 
-def _check_confirmer(session: Session, person: str, request: Request, envelope: Envelope) -> None:
+def _check_confirmer(ledger: LedgerTransaction, person: str, request: Request, envelope: Envelope) -> None:
     """Nobody brings the signatures of others, or asks after a payload that they do not know."""
     known = {item["keyid"] for item in request.signatures}
-    keys = [SqlSource(session).actor_key(s.keyid) for s in envelope.signatures if s.keyid not in known]
+    keys = [ledger.source.actor_key(s.keyid) for s in envelope.signatures if s.keyid not in known]
     own = bool(keys) and all(key is not None and key.person == person for key in keys)
     if not own or envelope.payload != request.payload:
         raise RequestUnknown(request_id=request.id)

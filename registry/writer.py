@@ -1,21 +1,25 @@
 """The group writer: the one place where logged things are written.
 
-Commands queue; one thread takes up to 256 of them, or what comes within 10 ms under load, runs each in its
-savepoint (a refusal rolls back only its own), seals the log, commits, publishes, and only then answers.
-Several processes serialise on the log's head row. After a failed commit or seal the outcome is unknown: the
-writer stops and answers nobody; a restart recovers from what is durable.
+Commands queue; one thread takes up to 256 of them, or what comes within 10 ms under load, runs them in order,
+seals the log, commits, publishes, and only then answers. A refusal takes back only its own: a group is run
+without savepoints first, because nearly all refusals come before anything was written; where one does not,
+the whole group is rolled back and run again, each command in a savepoint of its own. Several processes
+serialise on the log's head row. After a failed commit or seal the outcome is unknown: the writer stops and
+answers nobody; a restart recovers from what is durable.
 """
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from ledger.log import LedgerTransaction
+from ledger.log import LedgerTransaction, SavepointNeeded
+from ledger.memory import Memory
 from ledger.note import NoteSigner
 from registry.database import Database
 from registry.errors import RegistryRefusal
@@ -33,10 +37,34 @@ class WriterStopped(RegistryRefusal):
     )
 
 
+class Bracket(Protocol):
+    """What is done once for a whole group, because doing it for each command would be slow."""
+
+    def begin(self, session: Session, request_ids: Sequence[str]) -> None:
+        """Before the first command."""
+
+    def end(self, session: Session) -> None:
+        """After the last one, before the log is sealed."""
+
+
+class NoBracket:
+    """Nothing is shared between the commands of a group."""
+
+    def begin(self, session: Session, request_ids: Sequence[str]) -> None:
+        pass
+
+    def end(self, session: Session) -> None:
+        pass
+
+
 @dataclass(slots=True)
 class _Job(Generic[T]):
     work: Callable[[Session, LedgerTransaction], T]
     future: Future[T]
+    request_id: str | None
+
+
+_Answer = Callable[[], None]
 
 
 class Writer:
@@ -44,11 +72,19 @@ class Writer:
     something.
     """
 
-    def __init__(self, database: Database, signer: NoteSigner, publish: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        signer: NoteSigner,
+        publish: Callable[[], None],
+        bracket: Bracket | None = None,
+    ) -> None:
         self._database = database
         self._signer = signer
         self._publish = publish
-        self._jobs: queue.Queue[_Job[Any] | None] = queue.Queue()
+        self._bracket = bracket or NoBracket()
+        self._memory = Memory()
+        self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._failure: BaseException | None = None
         self._closed = False
         self._had_company = False
@@ -60,17 +96,30 @@ class Writer:
     def failure(self) -> BaseException | None:
         return self._failure
 
-    def submit(self, work: Callable[[Session, LedgerTransaction], T]) -> Future[T]:
-        """Queue a job. Its future is resolved after the commit that carries it, or with its refusal."""
-        future: Future[T] = Future()
+    def submit(
+        self, work: Callable[[Session, LedgerTransaction], T], request_id: str | None = None
+    ) -> Future[T]:
+        """Queue a job. Its future is resolved after the commit that carries it, or with its refusal.
+
+        A job is run a second time when its group has to be done again, so it changes nothing but the session
+        and the ledger. `request_id`, the id of the entry that the job appends, saves looking for each alone.
+        """
+        return self.submit_all([(work, request_id)])[0]
+
+    def submit_all(
+        self, works: Sequence[tuple[Callable[[Session, LedgerTransaction], T], str | None]]
+    ) -> list[Future[T]]:
+        """Queue several jobs at once, one after the other."""
+        jobs = [_Job(work, Future(), request_id) for work, request_id in works]
         with self._lock:
             if self._failure is not None or self._closed or not self._thread.is_alive():
                 raise WriterStopped() from self._failure
-            self._jobs.put(_Job(work, future))
-        return future
+            for job in jobs:
+                self._jobs.put(job)
+        return [job.future for job in jobs]
 
-    def run(self, work: Callable[[Session, LedgerTransaction], T]) -> T:
-        return self.submit(work).result()
+    def run(self, work: Callable[[Session, LedgerTransaction], T], request_id: str | None = None) -> T:
+        return self.submit(work, request_id).result()
 
     def close(self) -> None:
         """Finish what is queued, then stop."""
@@ -105,7 +154,10 @@ class Writer:
             if len(group) == GROUP_SIZE:
                 break
             try:
-                job = self._jobs.get(timeout=patience_seconds if len(group) == 1 else 0.0001)
+                if self._jobs.empty():
+                    job = self._jobs.get(timeout=patience_seconds if len(group) == 1 else 0.0001)
+                else:
+                    job = self._jobs.get_nowait()
             except queue.Empty:
                 break
         else:
@@ -116,14 +168,36 @@ class Writer:
     def _write(self, group: list[_Job[Any]]) -> None:
         # From here on a job cannot be cancelled; one that was is left out.
         group = [job for job in group if job.future.set_running_or_notify_cancel()]
-        with self._database.write() as session:
-            ledger = LedgerTransaction(session)
-            answers = [_attempt(job, session, ledger) for job in group]
-            sealed = ledger.seal(self._signer) is not None
+        try:
+            answers, sealed = self._transact(group, savepoints=False)
+        except _DoAgain:
+            answers, sealed = self._transact(group, savepoints=True)
         if sealed:
             self._publish()
         for answer in answers:
             answer()
+
+    def _transact(self, group: list[_Job[Any]], *, savepoints: bool) -> tuple[list[_Answer], bool]:
+        """One transaction with all jobs of the group; their answers, and whether anything was logged."""
+        with self._database.write() as session:
+            ledger = LedgerTransaction(session, self._memory, savepoints=savepoints)
+            try:
+                answers = self._serve(group, session, ledger)
+                sealed = ledger.seal(self._signer) is not None
+            except (SavepointNeeded, sa.exc.SQLAlchemyError) as reason:
+                if savepoints:
+                    raise
+                raise _DoAgain() from reason
+        ledger.committed()
+        return answers, sealed
+
+    def _serve(self, group: list[_Job[Any]], session: Session, ledger: LedgerTransaction) -> list[_Answer]:
+        request_ids = [job.request_id for job in group if job.request_id is not None]
+        ledger.look_for(request_ids)
+        self._bracket.begin(session, request_ids)
+        answers = [_attempt(job, session, ledger) for job in group]
+        self._bracket.end(session)
+        return answers
 
     def _stop(self, failure: BaseException, group: list[_Job[Any]]) -> None:
         with self._lock:
@@ -140,14 +214,18 @@ class Writer:
                 job.future.set_exception(stopped)
 
 
-def _attempt(job: _Job[T], session: Session, ledger: LedgerTransaction) -> Callable[[], None]:
-    """Run one job in its savepoint. The answer is given later, when it is durable."""
+class _DoAgain(Exception):
+    """The group has to be run again with savepoints; nothing of it was kept."""
+
+
+def _attempt(job: _Job[T], session: Session, ledger: LedgerTransaction) -> _Answer:
+    """Run one job by itself. The answer is given later, when it is durable."""
     try:
         with ledger.savepoint():
             result = job.work(session, ledger)
-            session.flush()
+    except SavepointNeeded:
+        raise
     except Exception as refusal:
-        session.expire_all()
         refused = refusal
         return lambda: job.future.set_exception(refused)
     return lambda: job.future.set_result(result)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 from ledger.books import Block
 from ledger.effects import Child, Effect, Limit, OpenAccount, Posting, SplitBlock, Transfer
-from ledger.log import SqlSource
 from ledger.units import UnitRange
 from registry.accounts.rules import MONEY
 from registry.acts import Desk
@@ -53,7 +52,7 @@ class Draft:
 
     def account(self, account: str, asset: str, limit: Limit, owner: str, *, numbered: bool = False) -> str:
         """Open the account unless it is open; answers its name."""
-        if account not in self._opened and SqlSource(self.desk.session).account(account) is None:
+        if account not in self._opened and self.desk.ledger.source.account(account) is None:
             self.add(OpenAccount(account, asset, limit, numbered, owner))
         self._opened.add(account)
         return account

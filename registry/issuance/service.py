@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session
 
 from ledger.canonical import JsonValue
 from ledger.effects import OpenBlock, Pend, Posting, Transfer, Transition
-from ledger.log import SqlSource
 from ledger.units import UnitRange
 from registry.accounts.service import NotFound
 from registry.acts import Desk
@@ -82,7 +81,7 @@ class Case:
 def propose(desk: Desk, command: ProposeIssuance) -> Answer:
     case = _load_case(desk.session, command.period)
     _require_side(desk, case.project)
-    plan = _plan(desk.session, case)
+    plan = _plan(desk, case)
     desk.act(ISSUANCE, "propose", desk.request_id, facts=_facts(case, plan, desk.actor.organisation))
     return {"issuance": desk.request_id, "units": plan.units, "buffer_units": plan.buffer_units}
 
@@ -96,7 +95,7 @@ def approve(desk: Desk, command: ApproveIssuance, *, deliveries: Deliveries) -> 
     case = _load_case(desk.session, issuance.period_id)
     if desk.now >= lapses_at(issuance, case.terms):
         raise IssuanceLapsed(issuance=issuance.id, days=case.terms.issuance_lapse_days)
-    plan = _plan(desk.session, case)
+    plan = _plan(desk, case)
     credited = [parcel for parcel, units in plan.parcel_units.items() if units]
     require_ground(desk.session, case.project, case.period, credited, civil_date(desk.now).isoformat())
 
@@ -164,8 +163,8 @@ def _require_side(desk: Desk, project: Project) -> None:
         raise NotFound(kind="project", id=project.id)
 
 
-def _plan(session: Session, case: Case) -> IssuancePlan:
-    source = SqlSource(session)
+def _plan(desk: Desk, case: Case) -> IssuancePlan:
+    session, source = desk.session, desk.ledger.source
     residue = source.account(residue_account(case.project.id))
     last_batch = session.scalar(
         sa.select(sa.func.max(Batch.number)).where(Batch.project_id == case.project.id)

@@ -18,7 +18,6 @@ from sqlalchemy.orm import Session
 
 from ledger.canonical import JsonValue
 from ledger.effects import Transition, Void
-from ledger.log import SqlSource
 from registry.accounts.rules import cash_account
 from registry.accounts.service import NotFound, load_organisation
 from registry.acts import Desk
@@ -288,7 +287,7 @@ class _Delivery:
         return option.election == "standing" or option.status != "active"
 
     def _affordable(self, buyer: str, strike_fen: int) -> bool:
-        cash = SqlSource(self.draft.desk.session).account(cash_account(buyer))
+        cash = self.draft.desk.ledger.source.account(cash_account(buyer))
         return cash is not None and cash.available - self.spent.get(buyer, 0) >= strike_fen
 
     def _settle(self, option: Option, units: int, strike_fen: int) -> None:

@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 
 from ledger.canonical import JsonValue
 from ledger.effects import Transition
-from ledger.log import SqlSource
 from registry.accounts.service import NotFound
 from registry.acts import Desk, Mode
 from registry.apportion import largest_remainder
@@ -227,7 +226,7 @@ def _signers(desk: Desk) -> set[str]:
     """Persons whose signatures are on the act so far."""
     if desk.mode is Mode.PREPARE:
         return set()
-    keys = (SqlSource(desk.session).actor_key(signature.keyid) for signature in desk.collected)
+    keys = (desk.ledger.source.actor_key(signature.keyid) for signature in desk.collected)
     return {key.person for key in keys if key is not None} | set(desk.server_signers)
 
 

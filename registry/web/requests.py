@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from ledger.entry import Payload, parse_payload
 from ledger.envelope import Envelope, decode_leaf
-from ledger.log import SqlSource, leaves
+from ledger.log import leaves, ledger_source
 from registry.catalogue import MACHINES
 from registry.machine import Mandate, NotAuthorised, Role, Signer, check_authority
 from registry.office import Outcome, Request, RequestUnknown
@@ -104,7 +104,7 @@ def _seen(session: Session, known: Caller, request_id: str) -> Request:
 def signers_of(session: Session, row: Request) -> set[str]:
     """Who signed the entry that came of a request, as the log says."""
     indexes: list[int] = (row.answer or {}).get("entries", [])[:1]
-    source = SqlSource(session)
+    source = ledger_source(session)
     found: set[str] = set()
     for index in indexes:
         for leaf in leaves(session, index, index + 1):

@@ -112,6 +112,7 @@ def test_a_leaf_that_changes_between_hash_and_seal_is_never_signed(database: Dat
         ledger = LedgerTransaction(session)
         (entry,) = acts(2, 1)
         ledger.append(entry)
+        ledger.flush()
         session.execute(sa.text(guard_off(session)))
         flipped = entry[:-1] + bytes([entry[-1] ^ 1])
         session.execute(sa.update(tables.log).where(tables.log.c.idx == 2).values(leaf=flipped))

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from ledger.effects import Limit
 from ledger.envelope import decode_leaf
-from ledger.log import SqlSource
+from ledger.log import ledger_source
 from registry.accounts.service import NotFound
 from registry.estimates.methods import DEFAULT_METHOD, METHODS
 from registry.machine import NotAuthorised, Role, TransitionRefused
@@ -54,7 +54,7 @@ def test_the_programmes_methods_are_ones_that_estimates_knows() -> None:
 def test_publishing_opens_the_programmes_accounts(people: People) -> None:
     programme = publish(people)
     with people.installation.database.read() as session:
-        source = SqlSource(session)
+        source = ledger_source(session)
         accounts = {
             rules.issuance_account(programme): (Limit.NONE, True),
             rules.retired_account(programme): (Limit.SINK, True),
