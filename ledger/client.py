@@ -231,7 +231,7 @@ class LogClient:
             )
         walk = _Walk(self, head.checkpoint, since)
         for n in range(-(-size // TILE_WIDTH)):
-            for index, entry in enumerate(self._bundle(n, size), n * TILE_WIDTH):
+            for index, entry in enumerate(self.bundle(n, size), n * TILE_WIDTH):
                 walk.add(entry)
                 if visit is not None:
                     visit(index, entry)
@@ -250,7 +250,7 @@ class LogClient:
         size, root = head.checkpoint.size, head.checkpoint.root
         if not 0 <= index < size:
             raise IndexBeyondLog(index=index, size=size)
-        entry = self._bundle(index // TILE_WIDTH, size)[index % TILE_WIDTH]
+        entry = self.bundle(index // TILE_WIDTH, size)[index % TILE_WIDTH]
         hashes = inclusion_proof(index, size, self.nodes(size))
         try:
             verify_inclusion(index, size, leaf_hash(entry), hashes, root)
@@ -285,7 +285,8 @@ class LogClient:
             self._tiles[wanted] = data[: width * HASH_BYTES]
         return self._tiles[wanted]
 
-    def _bundle(self, n: int, size: int) -> list[bytes]:
+    def bundle(self, n: int, size: int) -> list[bytes]:
+        """The entries of bundle `n` of the log at `size`. Raises `LogWrong`, `OSError`."""
         width = min(TILE_WIDTH, size - n * TILE_WIDTH)
         wanted = TilePath(None, n, width)
         data, found = self._wide(wanted, MAX_BUNDLE_BYTES)
