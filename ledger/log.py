@@ -23,7 +23,7 @@ from ledger.checkpoint import Checkpoint, peek_checkpoint, sign_checkpoint
 from ledger.errors import LedgerRefusal
 from ledger.memory import Memory, MemorySource
 from ledger.merkle import EMPTY_ROOT, Frontier, leaf_hash
-from ledger.note import NoteSigner
+from ledger.note import Signer
 from ledger.replay import Entry, LedgerState
 from ledger.rows import account_of, block_of, books_rows, key_row, posting_rows
 
@@ -199,7 +199,7 @@ class LedgerTransaction:
         """Note that something reached the database, so that it can only be taken back there."""
         self._writes += 1
 
-    def seal(self, signer: NoteSigner) -> bytes | None:
+    def seal(self, signer: Signer) -> bytes | None:
         """Check what was written, sign the checkpoint and move the head. None when nothing was appended.
 
         Raises `LogCorrupt` when the leaves read back do not give the root, or another writer moved the head.

@@ -100,7 +100,8 @@ def home_at(path: Path | None) -> Home:
     """
     settings = Settings()
     folder = path or settings.home
-    return Home.at(folder, None if (folder / "tanhui.db").exists() else settings.database_url)
+    url = None if (folder / "tanhui.db").exists() else settings.database_url
+    return Home.at(folder, url, settings.anchors)
 
 
 def existing(path: Path | None) -> Home:
@@ -165,6 +166,21 @@ def db_upgrade(home: HomeOption = None) -> None:
 
     migrate(existing(home).database_url)
     console.print("the schema is the newest")
+
+
+@database_commands.command("anchor")
+def db_anchor(home: HomeOption = None) -> None:
+    """Begin the anchors that TANHUI_ANCHOR names: copies of the last published checkpoint elsewhere."""
+    from ledger.tiles import TileDirectory
+    from registry.anchor import Anchors
+
+    target = existing(home)
+    note = TileDirectory(target.log).checkpoint_bytes()
+    if not target.anchors or note is None:
+        raise typer.BadParameter("TANHUI_ANCHOR names no file, or nothing is published yet")
+    begun = Anchors(target.anchors).begin(note)
+    for path in target.anchors:
+        console.print(f"{'begun' if path in begun else 'there already'} {path}", soft_wrap=True)
 
 
 @clock_commands.command("advance")
@@ -242,6 +258,11 @@ def serve(
         socket.create_server((host, port), family=family) as listening,
         opened(home_at(home), passphrase=Settings().key_passphrase) as installation,
     ):
+        if not installation.home.anchors:
+            errors.print(
+                "[yellow]no anchor[/yellow]: nothing tells a roll-back of the whole home; set TANHUI_ANCHOR",
+                soft_wrap=True,
+            )
         address = f"[{host}]" if family is socket.AF_INET6 else host
         console.print(
             f"serving {installation.home.path} at http://{address}:{listening.getsockname()[1]}",
@@ -290,7 +311,8 @@ def audit(
     from registry.transparency.audit import audit as run_audit
 
     target = existing(folder or home)
-    if not log_only and target == Home.at(target.path) and not (target.path / "tanhui.db").exists():
+    own_tables = target.database_url == Home.at(target.path).database_url
+    if not log_only and own_tables and not target.own_tables.exists():
         raise TablesMissing(path=str(target.path))
     with progress_bar() as advance:
         report = run_audit(target, advance, log_only=log_only)

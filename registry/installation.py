@@ -28,6 +28,7 @@ from registry import clock as clocks
 from registry.accounts.rules import BANK_ACCOUNT, LOG, MONEY
 from registry.accounts.service import AccountsDirectory
 from registry.acts import ROOT
+from registry.anchor import Anchors, DatabaseBehind, GuardedSigner, require_unmarked, root_in
 from registry.catalogue import ACTS, PROJECTIONS
 from registry.clock import Clock, ClockRefused, SystemClock, clock_of, milliseconds
 from registry.database import Database, migrate
@@ -36,6 +37,7 @@ from registry.keyring import KeyRing
 from registry.machine import Mandate
 from registry.office import Office, RequestsOfGroup
 from registry.projections import project
+from registry.recovery import check_head, publish_lost, remove_stale
 from registry.settings import Home
 from registry.writer import Writer
 
@@ -45,15 +47,6 @@ LOG_KEY, ROOT_KEY, SYSTEM_KEY = "log", "root", "system"
 class HomeTaken(RegistryRefusal):
     code: ClassVar[str] = "home_taken"
     template: ClassVar[str] = "{path} holds an installation already."
-
-
-class DatabaseBehind(RegistryRefusal):
-    """The published log is ahead of the database: a backup was restored. Signing now would fork the log."""
-
-    code: ClassVar[str] = "database_behind_log"
-    template: ClassVar[str] = (
-        "The published log has {published} entries, the database only {committed}; nothing is signed."
-    )
 
 
 @dataclass(slots=True)
@@ -84,6 +77,8 @@ class Installation:
         if home.vkey.exists():
             raise HomeTaken(path=str(home.path))
         NoteSigner(origin, SigningKey.generate())  # a name no log can have is refused before anything is made
+        anchors = Anchors(home.anchors)
+        anchors.require_new()
         _without_log(home)
         for folder in (home.path, home.log, home.certificates, home.rasters):
             folder.mkdir(parents=True, exist_ok=True)
@@ -92,27 +87,40 @@ class Installation:
         keyring.create(ROOT_KEY)
         keyring.create(SYSTEM_KEY)
         database = Database(home.database_url)
-        _write_genesis(database, keyring, signer, origin, simulated_at)
+        anchors.begin(_write_genesis(database, keyring, signer, origin, simulated_at))
         database.dispose()
         _write_durably(home.vkey, signer.vkey + "\n")
         return cls.open(home, passphrase=passphrase)
 
     @classmethod
     def open(cls, home: Home, *, passphrase: str | None = None) -> "Installation":
-        """Start an existing installation; raises `HomeMissing` or `DatabaseBehind`."""
+        """Start an existing installation (LEDGER 4.4, "On start").
+
+        Raises `HomeMissing`, `HomeRestored`, `SchemaNewer`, and before anything is signed what shows that the
+        database is not the newest: `DatabaseBehind`, `HistoryForked`, `LogCorrupt`, `AnchorMissing`.
+        """
         if not home.vkey.exists():
             raise HomeMissing(path=str(home.path))
+        require_unmarked(home)
         keyring = KeyRing(home.keys, passphrase)
         migrate(home.database_url)
         database = Database(home.database_url)
         with database.read() as session:
             origin = ledger_log.origin(session)
         signer = NoteSigner(origin, keyring.get(LOG_KEY))
-        tiles = TileDirectory(home.log)
-        publish(database, tiles, signer)
+        tiles, anchors = TileDirectory(home.log), Anchors(home.anchors)
+        publish_lost(database, tiles)
+        publish(database, tiles, signer, anchors)
+        check_head(database)
+        remove_stale(home.rasters, "*.partial")
         tiles.prune_partials()  # what a crash between publishing and pruning left
         clock = _clock_of_log(database)
-        writer = Writer(database, signer, lambda: publish(database, tiles, signer), RequestsOfGroup())
+        writer = Writer(
+            database,
+            GuardedSigner(signer, tiles),
+            lambda: publish(database, tiles, signer, anchors),
+            RequestsOfGroup(),
+        )
         office = Office(writer, keyring, clock, PROJECTIONS, AccountsDirectory(), ACTS)
         return cls(home, database, clock, tiles, signer, office, writer)
 
@@ -130,24 +138,30 @@ def opened(home: Home, *, passphrase: str | None = None) -> Iterator[Installatio
         installation.close()
 
 
-def publish(database: Database, tiles: TileDirectory, signer: NoteSigner) -> None:
+def publish(
+    database: Database, tiles: TileDirectory, signer: NoteSigner, anchors: Anchors | None = None
+) -> None:
     """Bring the published log up to the newest committed checkpoint.
 
     Any process may call it; a file lock serialises them and the published size never falls. Partial files of
     a tile that is now public in full are removed; readers fall back to the full one. Raises `DatabaseBehind`
-    when more was published than is committed, `PublishRefused` when it is another history.
+    when more was published than is committed, `PublishRefused` or `HistoryForked` when it is another history.
     """
     with tiles.publishing(), database.read() as session:
         note = ledger_log.last_checkpoint(session)
         if note is None:
             return
-        size = open_checkpoint(note, signer.verifier).size
-        published = tiles.published_size()
+        committed = open_checkpoint(note, signer.verifier)
+        size, published = committed.size, tiles.published_size()
         if published > size:
             raise DatabaseBehind(published=published, committed=size)
+        if anchors is not None:
+            anchors.hold(committed, lambda earlier: root_in(session, earlier))
         if published < size:
             tiles.publish(lambda start, end: ledger_log.leaves(session, start, end), published, size)
         tiles.write_checkpoint(note)  # also at the same size: it compares the roots
+        if anchors is not None:
+            anchors.keep(note)
         if published // TILE_WIDTH < size // TILE_WIDTH:
             tiles.prune_partials(published)
 
@@ -178,8 +192,11 @@ def _clock_of_log(database: Database) -> Clock:
 
 def _write_genesis(
     database: Database, keyring: KeyRing, signer: NoteSigner, origin: str, simulated_at: datetime | None
-) -> None:
-    """The first entry: the log's name and key, the root and system keys, and whether time is simulated."""
+) -> bytes:
+    """The first entry: the log's name and key, the root and system keys, and whether time is simulated.
+
+    Answers the first checkpoint.
+    """
     now = simulated_at or SystemClock().now()
     payload = Payload(
         type="genesis",
@@ -217,7 +234,9 @@ def _write_genesis(
         ledger = LedgerTransaction(session)
         entry = ledger.append(encode_leaf(milliseconds(now), envelope))
         project(session, entry, PROJECTIONS)
-        ledger.seal(signer)
+        note = ledger.seal(signer)
+    assert note is not None
+    return note
 
 
 def _write_durably(path: Path, text: str) -> None:

@@ -34,6 +34,7 @@ from ledger.errors import LedgerRefusal
 from ledger.log import LogCorrupt, LogMissing
 from registry import (
     acts,
+    anchor,
     apportion,
     clock,
     installation,
@@ -101,7 +102,11 @@ STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     installation.HomeTaken: CONFLICT,
     HomeMissing: UNAVAILABLE,
     SchemaNewer: UNAVAILABLE,
-    installation.DatabaseBehind: UNAVAILABLE,
+    anchor.DatabaseBehind: UNAVAILABLE,
+    anchor.HistoryForked: UNAVAILABLE,
+    anchor.AnchorMissing: UNAVAILABLE,
+    anchor.AnchorUnreadable: UNAVAILABLE,
+    anchor.HomeRestored: UNAVAILABLE,
     projections.UnknownMachine: UNAVAILABLE,
     LogMissing: UNAVAILABLE,
     LogCorrupt: UNAVAILABLE,

@@ -5,6 +5,8 @@ A home folder holds everything of one installation. Every command takes `--home`
 folder.
 """
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,23 +27,42 @@ class Settings(BaseSettings):
     key_passphrase: str | None = Field(
         None, description="unlocks the keys the server keeps; else `secret` in the home"
     )
+    anchor: str | None = Field(
+        None,
+        description="files on other volumes, `:` between them, that keep the last published checkpoint",
+    )
     public_url: str = "http://127.0.0.1:8000"
     font_dirs: list[Path] = Field(
         default_factory=list, description="fonts asked after ours, for rare characters"
     )
 
+    @property
+    def anchors(self) -> tuple[Path, ...]:
+        return tuple(Path(place).absolute() for place in (self.anchor or "").split(os.pathsep) if place)
+
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The folder of one installation."""
+    """The folder of one installation, where its tables are, and its anchors (`registry.anchor`)."""
 
     path: Path
     database_url: str
+    anchors: tuple[Path, ...] = ()
 
     @classmethod
-    def at(cls, path: Path, database_url: str | None = None) -> "Home":
+    def at(cls, path: Path, database_url: str | None = None, anchors: Sequence[Path] = ()) -> "Home":
         path = path.absolute()
-        return cls(path, database_url or sqlite_url(path / "tanhui.db"))
+        return cls(path, database_url or sqlite_url(path / "tanhui.db"), tuple(anchors))
+
+    @property
+    def own_tables(self) -> Path:
+        """Where the tables are unless they are in a PostgreSQL."""
+        return self.path / "tanhui.db"
+
+    @property
+    def restored(self) -> Path:
+        """The mark of a home that came from a backup."""
+        return self.path / "restored"
 
     @property
     def log(self) -> Path:

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from ledger.log import LedgerTransaction, SavepointNeeded
 from ledger.memory import Memory
-from ledger.note import NoteSigner
+from ledger.note import Signer
 from registry.database import Database
 from registry.errors import RegistryRefusal
 
@@ -75,7 +75,7 @@ class Writer:
     def __init__(
         self,
         database: Database,
-        signer: NoteSigner,
+        signer: Signer,
         publish: Callable[[], None],
         bracket: Bracket | None = None,
     ) -> None:

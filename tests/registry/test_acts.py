@@ -21,7 +21,8 @@ from registry.accounts.service import (
     RegisterPerson,
 )
 from registry.acts import PayloadMoved
-from registry.installation import DatabaseBehind, Installation
+from registry.anchor import DatabaseBehind
+from registry.installation import Installation
 from registry.keyring import KeyNotHeld
 from registry.machine import Mandate, NotAuthorised, Role
 from registry.office import RequestIdMalformed, RequestIdReused
