@@ -3,8 +3,10 @@
 from hashlib import sha256, sha512
 
 import pytest
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -166,3 +168,25 @@ def test_a_key_of_another_kind_or_in_the_clear_is_refused() -> None:
 
 def test_two_new_keys_differ() -> None:
     assert SigningKey.generate().keyid != SigningKey.generate().keyid
+
+
+@given(st.binary(max_size=80), st.integers(0, 767), st.booleans())
+def test_libsodium_and_openssl_reach_the_same_verdict(message: bytes, bit: int, damaged: bool) -> None:
+    """One bit of signature or key is turned, or none; a key that is no point is refused before either."""
+    material = bytearray(KEY.sign(message) + KEY.public_bytes)
+    if damaged:
+        material[bit // 8] ^= 1 << bit % 8
+    signature, public_key = bytes(material[:64]), bytes(material[64:])
+    try:
+        verify_signature(public_key, signature, message)
+        ours = True
+    except SignatureRefused:
+        ours = False
+    except MalformedKey:
+        return
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
+        theirs = True
+    except InvalidSignature:
+        theirs = False
+    assert ours == theirs == (not damaged)
