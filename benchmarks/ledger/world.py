@@ -1,0 +1,91 @@
+"""An installation with members whose keys the benchmark holds, and the signed entries that they bring.
+
+Every entry is one deposit as the accounts room logs it: a transfer of two postings, one subject, one state,
+signed by the client beforehand. So a registry's audit accepts a log of them, not only the ledger's.
+"""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ledger.canonical import encode
+from ledger.effects import Posting, Transfer
+from ledger.entry import Payload
+from ledger.envelope import Envelope
+from ledger.keys import SigningKey
+from registry.accounts.rules import BANK_ACCOUNT, DEPOSIT, MONEY, cash_account
+from registry.installation import Installation
+from registry.machine import Mandate, Role
+from registry.members import issue_api_key, register_organisation, register_person
+from registry.settings import Home
+
+ORIGIN: Final = "bench.example/log"
+COUNTY: Final = "330802"
+CLERKS: Final = 8
+"""Persons of the bank with keys of their own."""
+RECEIVERS: Final = 32
+"""Organisations that receive money, each with one account."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A bank whose clerks sign, and the organisations whose accounts they credit."""
+
+    bank: str
+    clerks: tuple[tuple[Mandate, SigningKey], ...]
+    receivers: tuple[str, ...]
+    api_key: str
+    """Of a teller of the bank whose key the registry keeps."""
+
+    def payloads(self, start: int, count: int) -> Iterator[tuple[Payload, SigningKey]]:
+        """The deposits from number `start` on, each with the key of the clerk who is to sign it."""
+        for n in range(start, start + count):
+            mandate, key = self.clerks[n % len(self.clerks)]
+            yield self._deposit(n, mandate), key
+
+    def envelopes(self, start: int, count: int) -> Iterator[tuple[str, Envelope]]:
+        """The same, signed: request id and envelope."""
+        for payload, key in self.payloads(start, count):
+            yield payload.id, Envelope(payload.to_bytes()).sign(key)
+
+    def wires(self, start: int, count: int) -> list[tuple[str, bytes]]:
+        """The same as the bytes that a client sends."""
+        return [(entry_id, encode(signed.to_json())) for entry_id, signed in self.envelopes(start, count)]
+
+    def _deposit(self, n: int, by: Mandate) -> Payload:
+        entry_id = str(uuid.uuid4())
+        receiver = self.receivers[n % len(self.receivers)]
+        amount_fen = 100 + n % 9973
+        postings = (Posting(BANK_ACCOUNT, MONEY, -amount_fen), Posting(cash_account(receiver), MONEY, amount_fen))
+        return Payload(
+            type="act",
+            id=entry_id,
+            by=by.person,
+            role=by.role.value,
+            mandate=by.id,
+            machine=DEPOSIT.name,
+            subject=entry_id,
+            action="record",
+            before=DEPOSIT.initial,
+            after=DEPOSIT.step(DEPOSIT.initial, "record", entry_id).after,
+            facts={"bank": self.bank, "organisation": receiver, "amount_fen": amount_fen, "reference": f"R-{n}"},
+            effects=(Transfer(entry_id, postings),),
+        )
+
+
+def found(folder: Path, database_url: str | None = None) -> tuple[Installation, World]:
+    """A new installation on real time, with the bank, its clerks and the receivers enrolled."""
+    installation = Installation.create(Home.at(folder, database_url), ORIGIN)
+    bank = register_organisation(installation, "bank", Role.BANK, COUNTY)
+    clerks = []
+    for n in range(CLERKS):
+        key = SigningKey.generate()
+        public = key.public_bytes.hex()
+        clerks.append((register_person(installation, bank, Role.BANK, f"clerk {n}", public), key))
+    teller = register_person(installation, bank, Role.BANK, "teller")
+    receivers = tuple(
+        register_organisation(installation, f"receiver {n}", Role.ENTERPRISE, COUNTY) for n in range(RECEIVERS)
+    )
+    return installation, World(bank, tuple(clerks), receivers, issue_api_key(installation, teller))
