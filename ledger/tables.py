@@ -6,7 +6,7 @@ audit rebuilds. Append-only tables are guarded by triggers in the migrations aga
 (PostgreSQL) TRUNCATE.
 
 Every column says in `info["truth"]` what it is: `logged` (a function of the log), `committed` (bound by a
-digest in the log) or `working`. Here all are `logged`.
+digest in the log) or `working`. Here all are `logged` but `cosigned`, which is what witnesses answered.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary,
 
 metadata = MetaData()
 
-APPEND_ONLY = ("log", "posting", "checkpoint")
+APPEND_ONLY = ("log", "posting", "checkpoint", "cosigned")
 
 
 def logged(name: str, kind: Any, **options: Any) -> Column[Any]:
@@ -49,6 +49,14 @@ checkpoint = Table(
     metadata,
     logged("size", BigInteger, primary_key=True, autoincrement=False),
     logged("note", LargeBinary),
+)
+
+# A checkpoint as it was published, with its witnesses' cosignatures; some sizes are never published alone.
+cosigned = Table(
+    "cosigned",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False, info={"truth": "working"}),
+    Column("note", LargeBinary, nullable=False, info={"truth": "working"}),
 )
 
 account = Table(
