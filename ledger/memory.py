@@ -162,29 +162,23 @@ class MemorySource:
     memory: Memory
 
     def account(self, account: str) -> Account | None:
-        condition = tables.account.c.account == account
-        found: Account | None = self._kept("account", account, condition, account_of)
+        found: Account | None = self._kept("account", account, account_of)
         return found
 
     def block(self, block: str) -> Block | None:
-        condition = tables.block.c.block == block
-        found: Block | None = self._kept("block", block, condition, block_of)
+        found: Block | None = self._kept("block", block, block_of)
         return found
 
     def reservation(self, pending: str) -> Reservation | None:
-        condition = tables.reservation.c.pending == pending
-        found: Reservation | None = self._kept("reservation", pending, condition, reservation_of)
+        found: Reservation | None = self._kept("reservation", pending, reservation_of)
         return found
 
     def last_number(self, series: str) -> int:
-        found: int | None = self._kept(
-            "series", series, tables.series.c.series == series, lambda row: row["last_number"]
-        )
+        found: int | None = self._kept("series", series, lambda row: row["last_number"])
         return found or 0
 
     def actor_key(self, keyid: str) -> ActorKey | None:
-        condition = tables.actor_key.c.keyid == keyid
-        found = self._kept("actor_key", keyid, condition, lambda row: (key_of(row), row["idx"]))
+        found = self._kept("actor_key", keyid, lambda row: (key_of(row), row["idx"]))
         return None if found is None else found[0]
 
     def subject_state(self, machine: str, subject: str) -> str | None:
@@ -193,11 +187,7 @@ class MemorySource:
             self.memory.supposed.add((machine, subject))
             return None
         if found is _UNKNOWN:
-            state = tables.subject_state.c
-            condition = sa.and_(state.machine == machine, state.subject == subject)
-            found = self._kept(
-                "subject_state", (machine, subject), condition, lambda row: (row["state"], row["idx"])
-            )
+            found = self._kept("subject_state", (machine, subject), lambda row: (row["state"], row["idx"]))
         return None if found is None else found[0]
 
     def has_entry(self, entry_id: str) -> bool:
@@ -216,18 +206,14 @@ class MemorySource:
         found = set(self.connection.execute(sa.select(column).where(column.in_(wanted))).scalars())
         self.memory.ids.update((entry_id, entry_id in found) for entry_id in wanted)
 
-    def _kept(
-        self,
-        table: str,
-        key: Key,
-        condition: sa.ColumnElement[bool],
-        value_of: Callable[[sa.RowMapping], Any],
-    ) -> Any:
+    def _kept(self, table: str, key: Key, value_of: Callable[[sa.RowMapping], Any]) -> Any:
         kept = self.memory.kept[table]
         found = kept.get(key, _UNKNOWN)
         if found is _UNKNOWN:
-            statement = sa.select(tables.metadata.tables[table]).where(condition)
-            row = self.connection.execute(statement).mappings().one_or_none()
+            values = (key,) if isinstance(key, str) else key
+            chosen = tables.metadata.tables[table]
+            same = (column == value for column, value in zip(chosen.primary_key, values, strict=True))
+            row = self.connection.execute(sa.select(chosen).where(*same)).mappings().one_or_none()
             found = kept[key] = None if row is None else value_of(row)
         return found
 
