@@ -3,12 +3,14 @@
 An account holds one asset and four counters (posted and pending debits and credits; after TigerBeetle).
 Assets are either plain (fen, kilograms) or *numbered*: every unit of a numbered asset has a number, and a
 *block* is a contiguous range of numbers with one owner and at most one lock. Nothing is edited: ranges are
-split, moved by transfers, reserved by a pending transfer which is then posted or voided once.
+split and merged, moved by transfers, reserved by a pending transfer which is then posted, voided or expired
+once.
 What is held here:
 
 * the postings of a transfer sum to zero per asset, and on numbered accounts they equal what the named
   blocks move;
-* numbers of a series run on without gap, children of a split partition their parent;
+* numbers of a series run on without gap, children of a split partition their parent, and the parents of a
+  merge partition what it makes of them;
 * a floored account never falls below zero, counting what is pending against it; a sink is never debited.
 
 `Books` is pure: it reads through a `BookSource` (a dictionary, or rows of a database) and remembers what it
@@ -18,13 +20,14 @@ touched.
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Protocol
+from typing import Final
 
-from ledger.canonical import MAX_INTEGER
 from ledger.effects import (
     BooksRefusal,
     Effect,
+    Expire,
     Limit,
+    MergeBlocks,
     Move,
     OpenAccount,
     OpenBlock,
@@ -36,126 +39,34 @@ from ledger.effects import (
     Transition,
     Void,
 )
-from ledger.units import UnitRange
+from ledger.holdings import (
+    MAX_POSTINGS,
+    Account,
+    Block,
+    BlockNotFree,
+    BookSource,
+    EmptySource,
+    InsufficientBalance,
+    PendingResolved,
+    Reservation,
+    check_balanced,
+    check_limit,
+    check_within,
+)
 
-
-class InsufficientBalance(BooksRefusal):
-    """An account would fall below zero."""
-
-    code: ClassVar[str] = "insufficient_balance"
-    template: ClassVar[str] = (
-        "Account {account} has {available} of {asset} free, {needed} more would be needed."
-    )
-
-
-class BlockNotFree(BooksRefusal):
-    """A block is locked by something else, gone, or with another holder."""
-
-    code: ClassVar[str] = "block_not_free"
-    template: ClassVar[str] = "Block {block} is not free: {reason}."
-
-
-class PendingResolved(BooksRefusal):
-    """A pending transfer is resolved once only, and before its deadline."""
-
-    code: ClassVar[str] = "pending_resolved"
-    template: ClassVar[str] = "The reservation {pending} cannot be resolved: {reason}."
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """One account and its four counters, in whole units of `asset`."""
-
-    account: str
-    asset: str
-    limit: Limit
-    numbered: bool
-    owner: str
-    debits_posted: int = 0
-    credits_posted: int = 0
-    debits_pending: int = 0
-    credits_pending: int = 0
-
-    @property
-    def balance(self) -> int:
-        return self.credits_posted - self.debits_posted
-
-    @property
-    def available(self) -> int:
-        """What may still be taken: pending debits count, pending credits do not."""
-        return self.balance - self.debits_pending
-
-    def posted(self, amount: int) -> "Account":
-        if amount >= 0:
-            return replace(self, credits_posted=self.credits_posted + amount)
-        return replace(self, debits_posted=self.debits_posted - amount)
-
-    def reserved(self, amount: int) -> "Account":
-        """`amount` as it is posted later: negative reserves a debit. Reserving the opposite is `released`."""
-        if amount >= 0:
-            return replace(self, credits_pending=self.credits_pending + amount)
-        return replace(self, debits_pending=self.debits_pending - amount)
-
-    def released(self, amount: int) -> "Account":
-        if amount >= 0:
-            return replace(self, credits_pending=self.credits_pending - amount)
-        return replace(self, debits_pending=self.debits_pending + amount)
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A contiguous range of one series: one holder, at most one lock. A split block stays, no longer live."""
-
-    block: str
-    series: str
-    batch: str
-    units: UnitRange
-    asset: str
-    account: str
-    parent: str | None = None
-    pending: str | None = None
-    live: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """A pending transfer as the books keep it."""
-
-    pending: str
-    postings: tuple[Posting, ...]
-    blocks: tuple[str, ...]
-    lock: str
-    ref: str
-    deadline_ms: int | None
-    status: str = "open"
-
-
-class BookSource(Protocol):
-    """Where the books were before: a database, or nothing at all."""
-
-    def account(self, account: str) -> Account | None: ...
-    def block(self, block: str) -> Block | None: ...
-    def reservation(self, pending: str) -> Reservation | None: ...
-    def last_number(self, series: str) -> int: ...
-
-
-class EmptySource:
-    """The source of books that start from zero."""
-
-    def account(self, account: str) -> Account | None:
-        return None
-
-    def block(self, block: str) -> Block | None:
-        return None
-
-    def reservation(self, pending: str) -> Reservation | None:
-        return None
-
-    def last_number(self, series: str) -> int:
-        return 0
-
-
-MAX_POSTINGS = 64
+__all__ = [
+    "MAX_POSTINGS",
+    "Account",
+    "Block",
+    "BlockNotFree",
+    "BookSource",
+    "Books",
+    "EmptySource",
+    "InsufficientBalance",
+    "PendingResolved",
+    "Reservation",
+    "check_limit",
+]
 
 
 @dataclass(slots=True)
@@ -218,16 +129,16 @@ class Books:
                 return self._open_block(effect)
             case SplitBlock():
                 return self._split(effect)
+            case MergeBlocks():
+                return self._merge(effect)
             case Transfer():
                 return self._transfer(effect.postings, effect.moves, lock=None)
             case Pend():
                 return self._pend(effect)
-            case Post():
-                return self._post(effect, at_ms)
-            case Void():
-                return self._void(effect.pending)
             case Transition():
                 return set()
+            case _:
+                return self._resolve(effect, at_ms)
 
     def _open_account(self, effect: OpenAccount) -> set[str]:
         if self.find_account(effect.account) is not None:
@@ -261,7 +172,7 @@ class Books:
     def _split(self, effect: SplitBlock) -> set[str]:
         parent = self.block(effect.block)
         if not parent.live:
-            raise BlockNotFree(block=parent.block, reason="it was split before")
+            raise BlockNotFree(block=parent.block, reason="it was split or merged before")
         if self.account(parent.account).limit is Limit.SINK:
             raise BlockNotFree(block=parent.block, reason="it is retired or cancelled")
         if len(effect.children) < 2 or not parent.units.partitioned_by([c.units for c in effect.children]):
@@ -275,13 +186,35 @@ class Books:
             self._relock(parent.pending, parent.block, [c.block for c in effect.children])
         return set()
 
+    def _merge(self, effect: MergeBlocks) -> set[str]:
+        """Adjoining free blocks of one batch and account become one (RULES 2, "Splitting", 5)."""
+        parents = sorted((self.block(name) for name in effect.parents), key=lambda block: block.units)
+        if len(parents) < 2 or len(set(effect.parents)) != len(parents):
+            raise BooksRefusal(reason=f"block {effect.block} is not merged from different blocks")
+        first = parents[0]
+        if self.account(first.account).limit is Limit.SINK:
+            raise BlockNotFree(block=first.block, reason="it is retired or cancelled")
+        units = first.units
+        for parent in parents:
+            if not parent.live or parent.pending is not None:
+                raise BlockNotFree(block=parent.block, reason=_why_not_free(parent))
+            if (parent.series, parent.batch, parent.account) != (first.series, first.batch, first.account):
+                raise BooksRefusal(reason=f"block {parent.block} is of another batch or account")
+            if parent is not first:
+                if not units.adjacent(parent.units):
+                    raise BooksRefusal(reason=f"the blocks merged to {effect.block} do not adjoin")
+                units = units.merge(parent.units)
+            self.blocks[parent.block] = replace(parent, live=False)
+        self._new_block(replace(first, block=effect.block, units=units, parent=None))
+        return set()
+
     def _relock(self, pending: str, parent: str, children: list[str]) -> None:
         held = self.reservation(pending)
         blocks = [b for b in held.blocks if b != parent] + children
         self.reservations[pending] = replace(held, blocks=tuple(blocks))
 
     def _transfer(self, postings: Sequence[Posting], moves: Sequence[Move], lock: str | None) -> set[str]:
-        _check_balanced(postings)
+        check_balanced(postings)
         moved = self._move_blocks(moves, lock)
         for posting in postings:
             account = self.account(posting.account)
@@ -303,7 +236,7 @@ class Books:
         for move in moves:
             block, receiver = self.block(move.block), self.account(move.to)
             if not block.live:
-                raise BlockNotFree(block=block.block, reason="it was split")
+                raise BlockNotFree(block=block.block, reason="it was split or merged")
             if self.account(block.account).limit is Limit.SINK:
                 raise BlockNotFree(block=block.block, reason="it is retired or cancelled")
             if block.pending != lock:
@@ -316,16 +249,14 @@ class Books:
         return moved
 
     def _pend(self, effect: Pend) -> set[str]:
-        _check_balanced(effect.postings)
+        check_balanced(effect.postings)
         if effect.pending in self.reservations or self.source.reservation(effect.pending) is not None:
             raise BooksRefusal(reason=f"reservation {effect.pending} exists already")
         locked: defaultdict[str, int] = defaultdict(int)
         for name in effect.blocks:
             block = self.block(name)
             if not block.live or block.pending is not None:
-                raise BlockNotFree(
-                    block=name, reason=f"it is locked by {block.pending}" if block.live else "split"
-                )
+                raise BlockNotFree(block=name, reason=_why_not_free(block))
             locked[block.account] -= block.units.count
             self.blocks[name] = replace(block, pending=effect.pending)
         for posting in effect.postings:
@@ -344,33 +275,35 @@ class Books:
         )
         return {posting.account for posting in effect.postings}
 
-    def _post(self, effect: Post, at_ms: int) -> set[str]:
-        held = self._resolve(effect.pending, "posted")
-        if held.deadline_ms is not None and at_ms >= held.deadline_ms:
+    def _resolve(self, effect: Post | Void | Expire, at_ms: int) -> set[str]:
+        """Once, and what the clock allows: a post before the deadline, an expiry from it on."""
+        held = self.reservation(effect.pending)
+        if held.status != "open":
+            raise PendingResolved(pending=effect.pending, reason=f"it was {held.status}")
+        passed = held.deadline_ms is not None and at_ms >= held.deadline_ms
+        if isinstance(effect, Post) and passed:
             raise PendingResolved(pending=effect.pending, reason="its deadline has passed")
+        if isinstance(effect, Expire) and not passed:
+            raise PendingResolved(pending=effect.pending, reason="its deadline has not come")
+        self.reservations[effect.pending] = replace(held, status=_RESOLVED[type(effect)])
+        if isinstance(effect, Post):
+            return self._post(effect, held)
+        self._unlock(held.blocks)
+        return self._release(held)
+
+    def _post(self, effect: Post, held: Reservation) -> set[str]:
         outside = [m.block for m in effect.moves if m.block not in held.blocks]
         if outside:
             raise BlockNotFree(block=outside[0], reason="the reservation does not hold it")
-        _check_within(held, effect.postings)
+        check_within(held, effect.postings)
         touched = self._release(held)
         moved = {move.block for move in effect.moves}
-        for name in held.blocks:
-            if name not in moved:
-                self.blocks[name] = replace(self.block(name), pending=None)
+        self._unlock(name for name in held.blocks if name not in moved)
         return touched | self._transfer(effect.postings, effect.moves, lock=effect.pending)
 
-    def _void(self, pending: str) -> set[str]:
-        held = self._resolve(pending, "voided")
-        for name in held.blocks:
+    def _unlock(self, blocks: Iterable[str]) -> None:
+        for name in blocks:
             self.blocks[name] = replace(self.block(name), pending=None)
-        return self._release(held)
-
-    def _resolve(self, pending: str, status: str) -> Reservation:
-        held = self.reservation(pending)
-        if held.status != "open":
-            raise PendingResolved(pending=pending, reason=f"it was {held.status}")
-        self.reservations[pending] = replace(held, status=status)
-        return held
 
     def _release(self, held: Reservation) -> set[str]:
         for posting in held.postings:
@@ -378,44 +311,8 @@ class Books:
         return {posting.account for posting in held.postings}
 
 
-def check_limit(account: Account) -> None:
-    """Refuse an account below its limit (`InsufficientBalance`), and counters that no entry could state."""
-    if max(account.debits_posted, account.credits_posted) > MAX_INTEGER or (
-        max(account.debits_pending, account.credits_pending) > MAX_INTEGER
-    ):
-        raise BooksRefusal(reason=f"account {account.account} would count beyond 2^53 - 1")
-    if account.limit is Limit.NONE:
-        return
-    if account.available < 0 or account.balance < 0:
-        needed = -min(account.available, account.balance)
-        raise InsufficientBalance(
-            account=account.account, asset=account.asset, available=account.available + needed, needed=needed
-        )
+_RESOLVED: Final = {Post: "posted", Void: "voided", Expire: "expired"}
 
 
-def _check_balanced(postings: Sequence[Posting]) -> None:
-    if not 2 <= len(postings) <= MAX_POSTINGS:
-        raise BooksRefusal(reason=f"{len(postings)} postings; 2 to {MAX_POSTINGS} are allowed")
-    totals: defaultdict[str, int] = defaultdict(int)
-    for posting in postings:
-        totals[posting.asset] += posting.amount
-    uneven = {asset: total for asset, total in totals.items() if total}
-    if uneven:
-        raise BooksRefusal(reason=f"postings do not sum to zero: {uneven}")
-
-
-def _check_within(held: Reservation, postings: Iterable[Posting]) -> None:
-    """A post takes no more from an account than was reserved there, nor from another account for that
-    asset.
-    """
-    left: defaultdict[tuple[str, str], int] = defaultdict(int)
-    reserved_assets = set()
-    for posting in held.postings:
-        reserved_assets.add(posting.asset)
-        if posting.amount < 0:
-            left[posting.account, posting.asset] -= posting.amount
-    for posting in postings:
-        if posting.amount < 0 and posting.asset in reserved_assets:
-            left[posting.account, posting.asset] += posting.amount
-    if any(rest < 0 for rest in left.values()):
-        raise PendingResolved(pending=held.pending, reason="more is posted than was reserved")
+def _why_not_free(block: Block) -> str:
+    return f"it is locked by {block.pending}" if block.live else "it was split or merged"

@@ -3,9 +3,10 @@
 An effect is data. What it means is in `ledger.books`, which applies it.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from ledger.canonical import JsonValue
 from ledger.errors import LedgerRefusal
@@ -18,6 +19,16 @@ class Limit(StrEnum):
     NONE = "none"
     FLOOR = "floor"
     SINK = "sink"
+
+
+class Lock(StrEnum):
+    """Why blocks or amounts are reserved. There are no other reasons."""
+
+    ORDER = "order"
+    OPTION = "option"
+    PLEDGE = "pledge"
+    RETIRE = "retire"
+    FREEZE = "freeze"
 
 
 class BooksRefusal(LedgerRefusal):
@@ -116,6 +127,19 @@ class SplitBlock:
 
 
 @dataclass(frozen=True, slots=True)
+class MergeBlocks:
+    """Free blocks that adjoin, of one batch and account, become the block `block`; `parents` are no longer
+    live.
+    """
+
+    block: str
+    parents: tuple[str, ...]
+
+    def to_json(self) -> JsonValue:
+        return {"type": "block.merge", "block": self.block, "parents": list(self.parents)}
+
+
+@dataclass(frozen=True, slots=True)
 class Transfer:
     transfer: str
     postings: tuple[Posting, ...]
@@ -132,7 +156,9 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class Pend:
-    """Reserve amounts and lock whole blocks until they are posted, voided, or past `deadline_ms`."""
+    """Reserve amounts and lock whole blocks until they are posted, voided, or, past `deadline_ms`,
+    expired. `lock` is a value of `Lock`.
+    """
 
     pending: str
     postings: tuple[Posting, ...]
@@ -179,6 +205,16 @@ class Void:
 
 
 @dataclass(frozen=True, slots=True)
+class Expire:
+    """As a void, but only at or after the deadline: nobody's decision but the clock's."""
+
+    pending: str
+
+    def to_json(self) -> JsonValue:
+        return {"type": "expire", "pending": self.pending}
+
+
+@dataclass(frozen=True, slots=True)
 class Transition:
     """A step of another subject that this entry causes. The books pass it on; `replay` checks it."""
 
@@ -199,7 +235,18 @@ class Transition:
         }
 
 
-Effect = OpenAccount | OpenBlock | SplitBlock | Transfer | Pend | Post | Void | Transition
+Effect = (
+    OpenAccount
+    | OpenBlock
+    | SplitBlock
+    | MergeBlocks
+    | Transfer
+    | Pend
+    | Post
+    | Void
+    | Expire
+    | Transition
+)  # fmt: skip
 
 
 class MalformedEffect(BooksRefusal):
@@ -229,50 +276,23 @@ def is_name(text: str) -> bool:
 
 def _build_effect(value: dict[str, JsonValue]) -> Effect:
     kind = value.get("type")
+    reader = _READERS.get(kind) if isinstance(kind, str) else None
+    if reader is None:
+        raise MalformedEffect(effect=str(kind), reason="an unknown type")
     try:
-        match kind:
-            case "account.open":
-                return OpenAccount(
-                    _text(value["account"]), _text(value["asset"]), Limit(_text(value["limit"])),
-                    _flag(value["numbered"]), _text(value["owner"]),
-                )  # fmt: skip
-            case "block.open":
-                return OpenBlock(
-                    _text(value["block"]), _text(value["series"]), _text(value["batch"]), _units(value),
-                    _text(value["asset"]), _text(value["account"]), _text(value["source"]),
-                )  # fmt: skip
-            case "block.split":
-                children = tuple(Child(_text(c["block"]), _units(c)) for c in _objects(value["children"]))
-                return SplitBlock(_text(value["block"]), children)
-            case "transfer":
-                return Transfer(_text(value["transfer"]), _postings(value), _moves(value))
-            case "pending":
-                deadline = value["deadline"]
-                return Pend(
-                    _text(value["pending"]),
-                    _postings(value),
-                    tuple(_text(block) for block in _list(value["blocks"])),
-                    _text(value["lock"]),
-                    _text(value["ref"]),
-                    None if deadline is None else _whole(deadline),
-                )
-            case "post":
-                return Post(_text(value["pending"]), _postings(value), _moves(value))
-            case "void":
-                return Void(_text(value["pending"]))
-            case "transition":
-                return Transition(
-                    *(_text(value[key]) for key in ("machine", "subject", "action", "before", "after"))
-                )
+        return reader(value)
     except (KeyError, TypeError, ValueError) as fault:
         raise MalformedEffect(effect=str(kind), reason=str(fault)) from fault
-    raise MalformedEffect(effect=str(kind), reason="an unknown type")
 
 
 def _text(value: JsonValue) -> str:
     if not isinstance(value, str) or not is_name(value):
         raise TypeError("a short printable ASCII text is expected")
     return value
+
+
+def _names(value: JsonValue) -> tuple[str, ...]:
+    return tuple(_text(name) for name in _list(value))
 
 
 def _whole(value: JsonValue) -> int:
@@ -313,3 +333,73 @@ def _postings(value: dict[str, JsonValue]) -> tuple[Posting, ...]:
 
 def _moves(value: dict[str, JsonValue]) -> tuple[Move, ...]:
     return tuple(Move(_text(m["block"]), _text(m["to"])) for m in _objects(value["moves"]))
+
+
+# ---- one reader for each type ------------------------------------------------------------------------------
+
+Fields = dict[str, JsonValue]
+
+
+def _open_account(value: Fields) -> Effect:
+    return OpenAccount(
+        _text(value["account"]), _text(value["asset"]), Limit(_text(value["limit"])),
+        _flag(value["numbered"]), _text(value["owner"]),
+    )  # fmt: skip
+
+
+def _open_block(value: Fields) -> Effect:
+    return OpenBlock(
+        _text(value["block"]), _text(value["series"]), _text(value["batch"]), _units(value),
+        _text(value["asset"]), _text(value["account"]), _text(value["source"]),
+    )  # fmt: skip
+
+
+def _split_block(value: Fields) -> Effect:
+    children = tuple(Child(_text(c["block"]), _units(c)) for c in _objects(value["children"]))
+    return SplitBlock(_text(value["block"]), children)
+
+
+def _merge_blocks(value: Fields) -> Effect:
+    return MergeBlocks(_text(value["block"]), _names(value["parents"]))
+
+
+def _transfer(value: Fields) -> Effect:
+    return Transfer(_text(value["transfer"]), _postings(value), _moves(value))
+
+
+def _pend(value: Fields) -> Effect:
+    deadline = value["deadline"]
+    return Pend(
+        _text(value["pending"]), _postings(value), _names(value["blocks"]), Lock(_text(value["lock"])).value,
+        _text(value["ref"]), None if deadline is None else _whole(deadline),
+    )  # fmt: skip
+
+
+def _post(value: Fields) -> Effect:
+    return Post(_text(value["pending"]), _postings(value), _moves(value))
+
+
+def _void(value: Fields) -> Effect:
+    return Void(_text(value["pending"]))
+
+
+def _expire(value: Fields) -> Effect:
+    return Expire(_text(value["pending"]))
+
+
+def _transition(value: Fields) -> Effect:
+    return Transition(*(_text(value[key]) for key in ("machine", "subject", "action", "before", "after")))
+
+
+_READERS: Final[Mapping[str, Callable[[Fields], Effect]]] = {
+    "account.open": _open_account,
+    "block.open": _open_block,
+    "block.split": _split_block,
+    "block.merge": _merge_blocks,
+    "transfer": _transfer,
+    "pending": _pend,
+    "post": _post,
+    "void": _void,
+    "expire": _expire,
+    "transition": _transition,
+}

@@ -17,7 +17,7 @@ from registry.projects.models import Project
 class Take:
     """Units of one vintage's project part that go to `account`, from the tail.
 
-    With a `reservation` they stay the account's, locked under that name for `ref`.
+    With a `reservation` they stay the account's, locked under that name for `ref` until `deadline_ms`.
     """
 
     vintage: int
@@ -25,6 +25,7 @@ class Take:
     units: int
     ref: str
     reservation: str | None = None
+    deadline_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

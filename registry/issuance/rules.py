@@ -2,6 +2,7 @@
 
 from typing import ClassVar, Final
 
+from ledger.effects import Lock
 from registry.errors import RegistryRefusal
 from registry.machine import Machine, Needs, Role, step
 
@@ -23,9 +24,9 @@ ISSUANCE: Final = Machine(
     },
 )
 
-LOCK_OPTION: Final = "option"
-LOCK_ORDER: Final = "order"
-LOCK_RETIRE: Final = "retire"
+LOCK_OPTION: Final = Lock.OPTION.value
+LOCK_ORDER: Final = Lock.ORDER.value
+LOCK_RETIRE: Final = Lock.RETIRE.value
 
 
 class IssuanceRefused(RegistryRefusal):

@@ -245,7 +245,7 @@ def _set_aside(take: Take, block: str, programme: str) -> Pend:
         Posting(take.account, asset, -take.units),
         Posting(clearing_account(programme), asset, take.units),
     )
-    return Pend(take.reservation, postings, (block,), LOCK_OPTION, take.ref)
+    return Pend(take.reservation, postings, (block,), LOCK_OPTION, take.ref, take.deadline_ms)
 
 
 def _move_residue(draft: Draft, project: Project, plan: IssuancePlan) -> None:

@@ -17,11 +17,12 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 
 from ledger.canonical import JsonValue
-from ledger.effects import Transition, Void
+from ledger.effects import Expire, Transition, Void
 from registry.accounts.rules import cash_account
 from registry.accounts.service import NotFound, load_organisation
 from registry.acts import Desk
 from registry.apportion import largest_remainder
+from registry.clock import milliseconds
 from registry.estimates.models import EstimateRun
 from registry.issuance.deliveries import Delivered, Take
 from registry.issuance.draft import Draft
@@ -49,7 +50,7 @@ from registry.market.settlement import (
 from registry.office import Act, Answer, Command
 from registry.programmes.rules import Terms, units_account
 from registry.projects.models import MonitoringPeriod, Project
-from registry.projects.rules import civil_date
+from registry.projects.rules import civil_date, day_ends_at
 from registry.projects.service import load_project, own_project
 
 MAX_UNITS: Final = 10**9
@@ -161,7 +162,11 @@ def expire(desk: Desk, command: OneOption) -> Answer:
     _require_ended(desk, option)
     OPTION.step(option.status, "expire", option.id)
     assert option.pending is not None
-    desk.consequence(OPTION, "expire", option.id, effects=[Void(option.pending)], reason_code="expired")
+    held = desk.ledger.source.reservation(option.pending)
+    assert held is not None
+    # Contracts that were delivered before reservations had deadlines end with a void, as they were made.
+    effect = Void(option.pending) if held.deadline_ms is None else Expire(option.pending)
+    desk.consequence(OPTION, "expire", option.id, effects=[effect], reason_code="expired")
     return {"option": option.id}
 
 
@@ -314,7 +319,8 @@ class _Delivery:
         owner = units_account(self.project.owner_id, self.project.programme_id)
         pending = self.draft.name()
         self._step(option, "set_aside")
-        self.takes.append(Take(option.vintage, owner, units, option.id, pending))
+        ends_ms = milliseconds(day_ends_at(date.fromisoformat(option.window_to)))
+        self.takes.append(Take(option.vintage, owner, units, option.id, pending, ends_ms))
         self.facts.append(
             {
                 "option": option.id,

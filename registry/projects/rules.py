@@ -4,7 +4,7 @@ must be.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, time, timedelta, timezone
 from typing import ClassVar, Final
 
 from registry.errors import RegistryRefusal
@@ -248,6 +248,11 @@ def add_years(day: date, years: int) -> date:
 def civil_date(now: datetime) -> date:
     """The date of an instant in China (UTC+8, no daylight saving)."""
     return now.astimezone(CHINA).date()
+
+
+def day_ends_at(day: date) -> datetime:
+    """The instant at which a date is over in China."""
+    return datetime.combine(day + timedelta(days=1), time(), CHINA)
 
 
 def notice_ends_on(published_on: date, working_days: int) -> date:

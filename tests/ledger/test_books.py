@@ -11,6 +11,8 @@ The language of the stories, one line for one entry (several effects of one entr
     hold  NAME AMOUNT FROM -> TO                a reservation of money
     post  NAME [AMOUNT]                         carry it out, whole or (money) in part
     void  NAME
+    expire NAME
+    merge BLOCK BLOCK BLOCK ...                 the first is made of the others
     at    MS                                    time of the following entries
 
 A line that ends with `!` and a code is refused with that code and leaves the books as they were.
@@ -30,8 +32,11 @@ from ledger.effects import (
     BooksRefusal,
     Child,
     Effect,
+    Expire,
     Limit,
+    Lock,
     MalformedEffect,
+    MergeBlocks,
     Move,
     OpenAccount,
     OpenBlock,
@@ -155,6 +160,12 @@ class Story:
     def _void(self, name: str) -> Effect:
         return Void(name)
 
+    def _expire(self, name: str) -> Effect:
+        return Expire(name)
+
+    def _merge(self, block: str, *parents: str) -> Effect:
+        return MergeBlocks(block, parents)
+
 
 def between(debit: str, credit: str, amount: int, asset: str) -> tuple[Posting, ...]:
     return Posting(debit, asset, -amount), Posting(credit, asset, amount)
@@ -248,6 +259,65 @@ def test_a_post_comes_before_the_deadline_and_a_void_at_any_time() -> None:
         at 5000
         void m
     """)
+
+
+def test_a_reservation_expires_from_its_deadline_on_and_not_before() -> None:
+    story = run("""
+        issue b 10 -> grower
+        lock l b -> buyer until 100
+        at 99
+        expire l                                 ! pending_resolved
+        at 100
+        expire l
+        expire l                                 ! pending_resolved
+        post l                                   ! pending_resolved
+        void l                                   ! pending_resolved
+        lock m b -> buyer
+        at 100000
+        expire m                                 ! pending_resolved
+        void m
+        move b -> buyer
+    """)
+    assert [held.status for held in story.books.reservations.values()] == ["expired", "voided"]
+    assert story.books.account("grower").debits_pending == 0
+
+
+def test_what_was_split_can_be_merged_again_under_a_new_name() -> None:
+    story = run("""
+        issue b 100 -> grower
+        split b 15:b1 40:b2 45:b3
+        merge b1 b2 b3                           ! books_refused
+        merge m b3 b1 b2
+        move b2 -> buyer                         ! block_not_free
+        merge n b1 b2                            ! block_not_free
+        move m -> buyer
+    """)
+    merged = story.books.block("m")
+    assert (merged.units, merged.parent, merged.live) == (UnitRange(1, 100), None, True)
+    assert story.balance("buyer") == 100
+
+
+def test_only_adjoining_free_blocks_of_one_batch_and_account_are_merged() -> None:
+    story = run("""
+        issue b 100 -> grower
+        split b 10:b1 10:b2 10:b3 70:b4
+        merge m b1                               ! books_refused
+        merge m b1 b1                            ! books_refused
+        merge m b1 b3                            ! books_refused
+        merge m b1 nothing                       ! books_refused
+        lock l b2 -> buyer
+        merge m b1 b2                            ! block_not_free
+        void l
+        move b2 -> buyer
+        merge m b1 b2                            ! books_refused
+        move b3 -> retired
+        move b4 -> retired
+        merge m b3 b4                            ! block_not_free
+    """)
+    later = OpenBlock("c", "P1", "P1-002", UnitRange(101, 110), "units", "grower", "issuance")
+    story.books.apply([later], 0)
+    story.tell("issue d 5 -> grower")
+    story.refuse([MergeBlocks("m", ("c", "d"))], "books_refused")
 
 
 def test_a_locked_block_goes_nowhere_but_where_its_lock_says() -> None:
@@ -481,7 +551,17 @@ effects: st.SearchStrategy[Effect] = st.one_of(
     st.builds(OpenBlock, texts, texts, texts, ranges, texts, texts, texts),
     st.builds(SplitBlock, texts, st.lists(st.builds(Child, texts, ranges), max_size=3).map(tuple)),
     st.builds(Transfer, texts, postings, moves),
-    st.builds(Pend, texts, postings, st.lists(texts, max_size=3).map(tuple), texts, texts, st.none() | whole),
+    st.builds(MergeBlocks, texts, st.lists(texts, max_size=3).map(tuple)),
+    st.builds(
+        Pend,
+        texts,
+        postings,
+        st.lists(texts, max_size=3).map(tuple),
+        st.sampled_from([*map(str, Lock)]),
+        texts,
+        st.none() | whole,
+    ),
+    st.builds(Expire, texts),
     st.builds(Post, texts, postings, moves),
     st.builds(Void, texts),
     st.builds(Transition, texts, texts, texts, texts, texts),
@@ -513,6 +593,7 @@ def _changes(value: dict[str, Any]) -> list[dict[str, Any]]:
         OpenAccount("a", "units", Limit.FLOOR, True, "o"),
         OpenBlock("b", "P1", "1", UnitRange(1, 5), "units", "a", "i"),
         Void("p"),
+        Expire("p"),
         Transition("period", "p", "issue", "verified", "issued"),
     ],
 )
@@ -527,6 +608,14 @@ def test_an_effect_has_exactly_its_fields(effect: Effect) -> None:
 def test_what_is_no_effect_is_refused(value: Any) -> None:
     with pytest.raises(MalformedEffect):
         parse_effect(value)
+
+
+@pytest.mark.parametrize("lock", ["", "retirement", "Order", "gift", None, 1])
+def test_a_lock_is_of_a_known_kind(lock: Any) -> None:
+    value: Any = Pend("p", (), ("b",), "pledge", "ref").to_json()
+    assert parse_effect(value).to_json() == value
+    with pytest.raises(MalformedEffect):
+        parse_effect({**value, "lock": lock})
 
 
 def test_lists_inside_an_effect_hold_exactly_their_objects() -> None:

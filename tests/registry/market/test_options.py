@@ -1,11 +1,16 @@
 """Options: covered by the estimate, paid to the villages, delivered in the entry that issues the units."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 import sqlalchemy as sa
 
+from ledger import tables
 from ledger.books import InsufficientBalance
+from ledger.effects import Expire
+from ledger.entry import parse_payload
+from ledger.envelope import decode_leaf
+from ledger.log import leaves
 from registry.accounts.service import NotFound
 from registry.machine import Role, TransitionRefused
 from registry.market.models import Option, ProceedsLine
@@ -166,8 +171,18 @@ def test_units_set_aside_go_back_when_the_window_ends(story: Story) -> None:
     story.advance(days=400)
     with pytest.raises(WindowClosed):
         story.do("firm", "option.elect", OneOption(option=option))
-    story.do("operator", "option.expire", OneOption(option=option))
-    assert (story.units("operator"), load(story, option).status) == (78, "expired")
+    (index,) = story.do("operator", "option.expire", OneOption(option=option)).entries
+    expired = load(story, option)
+    assert (story.units("operator"), expired.status) == (78, "expired")
+    with story.installation.database.read() as session:
+        kept = tables.reservation.c
+        held = session.execute(
+            sa.select(kept.status, kept.deadline_ms).where(kept.pending == expired.pending)
+        )
+        ends_ms = int(datetime(2026, 1, 31, 16, tzinfo=UTC).timestamp() * 1000)  # midnight in China
+        assert held.one() == ("expired", ends_ms)
+        (leaf,) = leaves(session, index, index + 1)
+    assert parse_payload(decode_leaf(leaf)[1].payload).effects == (Expire(str(expired.pending)),)
 
 
 def test_an_election_before_issuance_is_carried_out_by_it(story: Story) -> None:
