@@ -17,7 +17,7 @@ from auditor.findings import NEED_MORE_THAN_THE_LOG, Report
 from auditor.published import Lying, Published, Sizes
 from auditor.replay import Replay
 from auditor.rooms import JUDGES, Judge
-from ledger.client import Files, Head, LogClient, LogWrong, read_head
+from ledger.client import Files, Head, LogClient, LogWrong, Visitor, read_head
 from ledger.errors import LedgerRefusal
 from ledger.note import MAX_NOTE_BYTES, NoteVerifier, parse_note, verified_signers
 from ledger.tiles import CHECKPOINT
@@ -31,6 +31,10 @@ _AT: Final = re.compile(rb'\{"at":([0-9]{1,16}),')
 class SizeBeyondLog(LedgerRefusal):
     code: ClassVar[str] = "size_beyond_log"
     template: ClassVar[str] = "The log has {size} entries; there is no state at {asked}."
+
+
+def unseen(_index: int, _leaf: bytes) -> None:
+    """Nobody looks on."""
 
 
 def silent(_step: str, _done: int, _total: int) -> None:
@@ -76,12 +80,13 @@ def audit_log(
     judges: Mapping[Judge, str] = JUDGES,
     sizes: Sizes | None = None,
     lying: Lying | None = None,
+    visit: Visitor = unseen,
     progress: Progress = silent,
 ) -> Audited:
     """Audit the log in `files` that one of `verifiers` signs. What is wrong is in the report.
 
-    `sizes` is told the root at each of its sizes, `lying` are files that were listed before. Raises
-    `SizeBeyondLog`, `OSError` when a file cannot be fetched.
+    `sizes` is told the root at each of its sizes, `visit` each entry that was judged; `lying` are files that
+    were listed before. Raises `SizeBeyondLog`, `OSError` when a file cannot be fetched.
     """
     report = Report() if report is None else report
     until = Until() if until is None else until
@@ -97,7 +102,7 @@ def audit_log(
     audited = Audited(report, replay, head)
     try:
         with _steady_memory():
-            _walk(published, audited, until, progress)
+            _walk(published, audited, until, visit, progress)
     except LogWrong as wrong:
         place = str(wrong.facts["place"])
         report.find("L1" if place == CHECKPOINT else "L2", place, wrong.facts["reason"])
@@ -140,7 +145,7 @@ def read_checkpoint(files: Files, verifiers: Sequence[NoteVerifier], report: Rep
     return None
 
 
-def _walk(published: Published, audited: Audited, until: Until, progress: Progress) -> None:
+def _walk(published: Published, audited: Audited, until: Until, visit: Visitor, progress: Progress) -> None:
     """Every bundle in order; entries are judged up to where `until` says, or until one does not follow."""
     replay, end_ms = audited.replay, until.before_ms
     end = published.size if until.size is None else until.size
@@ -155,6 +160,8 @@ def _walk(published: Published, audited: Audited, until: Until, progress: Progre
                 published.stop(leaf)
                 return
             judging = replay.see(leaf) is not None
+            if judging:
+                visit(index, leaf)
         progress("replay", min(first + len(entries), walked), walked)
     if walked == published.size:
         published.finish()

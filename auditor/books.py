@@ -1,8 +1,8 @@
 """The books a second time, for judging and not for writing: plain dictionaries, changed in place.
 
 An entry that does not follow raises `Contradiction`, and then these books are of no more use: the audit has
-its finding. Kept in memory: accounts, live blocks, open reservations. Names that were used up (blocks that were
-split or merged, reservations that were resolved) lie in a `Spill`, because no name is used twice.
+its finding. Kept in memory: accounts, live blocks, open reservations. Names that were used up (blocks that
+were split or merged, reservations that were resolved) lie in a `Spill`, because no name is used twice.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -160,7 +160,7 @@ def _read_payload(
         f'"type":"{type_}","v":1}}'
     ):
         raise Contradiction("the payload is another spelling of what it says")
-    steps = (Taken(machine, subject, action, before, after),)
+    steps: tuple[Taken, ...] = (Taken(machine, subject, action, before, after),)
     for effect in effects:
         if type(effect) is Transition:
             steps = (*steps, Taken(*effect))
@@ -186,8 +186,9 @@ def _check_kind(value: dict[str, Any]) -> None:
     reason, id_ = value["reason_code"], value["id"]
     if type(reason) is not str or len(reason) > MOST_CHARACTERS:
         raise Contradiction("the reason's code is not a short text")
-    if value["type"] not in TYPES or value["v"] is True or value["v"] != 1:
-        raise Contradiction(f"entries of type {str(value['type'])[:80]!r} are not known")
+    kind = value["type"]
+    if type(kind) is not str or kind not in TYPES or type(value["v"]) is not int or value["v"] != 1:
+        raise Contradiction(f"entries of type {str(kind)[:80]!r} are not known")
     if type(id_) is not str or _REQUEST_ID(id_) is None:
         raise Contradiction("id is not a lower-case UUID")
     if not type(value["facts"]) is type(value["commitments"]) is dict or type(value["effects"]) is not list:

@@ -229,6 +229,15 @@ class Lying:
     def of(cls, files: object) -> "Lying | None":
         return cls(files.path) if isinstance(files, FolderFiles) else None
 
+    def sizes(self) -> set[int]:
+        """The sizes at which the log was published, as far as partial bundles of them still lie there."""
+        return {
+            n * TILE_WIDTH + width
+            for (level, n), widths in self._widths.items()
+            for width in widths
+            if level is None and width < TILE_WIDTH
+        }
+
     def needs(self) -> int:
         """The size of the smallest log that has all these files."""
         return max(

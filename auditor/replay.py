@@ -26,6 +26,8 @@ Recall = Callable[[int], bytes]
 """The leaf of an earlier entry, already held to the log's root."""
 
 KNOWN: Final = ""
+PLAIN: Final = frozenset({"act", "genesis", "key.add"})
+"""Types of entries that say nothing about other entries."""
 
 
 class Replay:
@@ -62,18 +64,14 @@ class Replay:
         report.count("I15")
         try:
             entry = read_entry(index, leaf)
-            self._check_place(entry)
-            self.register.before(entry)
-            self.register.check(entry, self._verifying)
-            firsts = self._step(entry)
-            self.register.after(entry)
-            self.books.apply(entry.effects, entry.at_ms)
-            if entry.type not in ("act", "genesis", "key.add"):
-                self._check_kind(entry)
+            firsts = self._follow(entry)
+            self.authority.see(entry, firsts, self._persons(entry), report)
         except (Contradiction, LedgerRefusal) as fault:
             report.find("L3", f"entry {index}", fault)
             return None
-        self.authority.see(entry, firsts, self._persons(entry), report)
+        except (KeyError, TypeError, ValueError, AttributeError) as fault:
+            report.find("L3", f"entry {index}", f"its facts are of another shape: {fault!r}")
+            return None
         self.holdings.see(entry, self.books, report)
         self.rooms.see(entry, self.books, report)
         self.size = index + 1
@@ -86,6 +84,17 @@ class Replay:
         self._seen.close()
 
     # -- one entry
+
+    def _follow(self, entry: Entry) -> tuple[bool, ...]:
+        self._check_place(entry)
+        self.register.before(entry)
+        self.register.check(entry, self._verifying)
+        firsts = self._step(entry)
+        self.register.after(entry)
+        self.books.apply(entry.effects, entry.at_ms)
+        if entry.type not in PLAIN:
+            self._check_kind(entry)
+        return firsts
 
     def _check_place(self, entry: Entry) -> None:
         if entry.at_ms < self.at_ms:

@@ -5,7 +5,8 @@ the home must pass the same offline check a stranger makes, on the very log that
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,11 +14,14 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from auditor.books import Books
+from auditor.effects import Post
+from auditor.entries import Entry
+from auditor.findings import Report
+from auditor.history import History
 from ledger.checkpoint import peek_checkpoint
-from ledger.effects import Post
 from ledger.errors import LedgerRefusal
 from ledger.proof import TlogProof
-from ledger.replay import Entry, LedgerState
 from ledger.units import UnitRange
 from registry.documents.bundle import ENTRY, PDF, PROOF, STATEMENT, SUFFIXES, read_bundle, verify_bundle
 from registry.documents.serials import FORMAT_VERSION, Serial, UnitKind
@@ -26,8 +30,6 @@ from registry.errors import RegistryRefusal
 from registry.programmes.rules import retired_account
 from registry.retirement.models import Certificate, RetiredRange, Retirement
 from registry.settings import Home, Settings
-from registry.transparency.findings import Report
-from registry.transparency.history import History
 
 FILES: Final = {"proof": PROOF, "entry": ENTRY, "statement": STATEMENT, "PDF": PDF}
 """Which file a step of the offline check names."""
@@ -36,18 +38,17 @@ FILES: Final = {"proof": PROOF, "entry": ENTRY, "statement": STATEMENT, "PDF": P
 # ---- the entry ---------------------------------------------------------------------------------------------
 
 
-def judge_retirement(history: History, entry: Entry, state: LedgerState, report: Report) -> None:
+def judge_retirement(history: History, entry: Entry, books: Books, report: Report) -> None:
     """I14 of a retirement's entry: serials, ranges and quantities are those of the units it retires."""
-    payload = entry.payload
-    if (payload.machine, payload.action) != ("retirement", "retire"):
+    if (entry.machine, entry.action) != ("retirement", "retire"):
         return
-    facts: dict[str, Any] = payload.facts
-    where = f"entry {entry.index} retirement {payload.subject}"
+    facts: dict[str, Any] = entry.facts
+    where = f"entry {entry.index} retirement {entry.subject}"
     project = history.projects[facts["project_id"]]
     ranges = [(batch, UnitRange(start, end)) for batch, start, end in facts["ranges"]]
     final = retired_account(project.programme)
-    moves = [m for e in payload.effects if isinstance(e, Post) for m in e.moves if m.to == final]
-    blocks = [state.books.block(move.block) for move in moves]
+    moves = [m for e in entry.effects if isinstance(e, Post) for m in e.moves if m.to == final]
+    blocks = [books.block(move.block) for move in moves]
     retired = sorted((block.batch, block.units) for block in blocks)
     report.expect("I14", _joined(retired) == sorted(ranges), where, "its ranges are not the units it retires")
     units = sum(block.units.count for block in blocks)
@@ -95,13 +96,13 @@ def _serial(history: History, project: str, batch: str, units: UnitRange) -> Ser
 
 @dataclass(frozen=True, slots=True)
 class AuditedLog:
-    """What certificates are held against: the log's key, its entries, its root at every size, and the rows
-    they imply.
+    """What certificates are held against: the log's key, its entries, its root at the sizes of their proofs,
+    and the rows they imply.
     """
 
     vkey: str
-    leaves: Sequence[bytes]
-    roots: Sequence[bytes]
+    leaf: Callable[[int], bytes | None]
+    roots: Mapping[int, bytes]
     rows: Session
 
 
@@ -126,6 +127,15 @@ def check_certificates(home: Home, log: AuditedLog, report: Report) -> None:
             _check_files(home.certificates, row, log, report)
 
 
+def proven_sizes(home: Home) -> set[int]:
+    """Sizes of the checkpoints in the proofs that lie in the home. What is no proof is found later."""
+    sizes: set[int] = set()
+    for path in home.certificates.glob(f"*{PROOF}") if home.certificates.is_dir() else ():
+        with suppress(LedgerRefusal, OSError):
+            sizes.add(peek_checkpoint(TlogProof.parse(path.read_bytes()).checkpoint_note).size)
+    return sizes
+
+
 def _files(folder: Path) -> dict[str, set[str]]:
     """The certificate files in a folder: suffixes by number."""
     found: dict[str, set[str]] = defaultdict(set)
@@ -141,7 +151,7 @@ def _check_files(folder: Path, row: Certificate, log: AuditedLog, report: Report
     proof, entry = f"certificates/{row.number}{PROOF}", f"certificates/{row.number}{ENTRY}"
     try:
         bundle = read_bundle(folder / f"{row.number}{PROOF}")
-        if bundle.entry != log.leaves[row.entry_index]:
+        if bundle.entry != log.leaf(row.entry_index):
             report.find("I14", entry, f"it is not entry {row.entry_index} of this log")
             return
         verified = verify_bundle(
@@ -154,7 +164,7 @@ def _check_files(folder: Path, row: Certificate, log: AuditedLog, report: Report
     index = verified.retirement_entry
     report.expect("I14", index == row.entry_index, proof, f"it proves entry {index}, not {row.entry_index}")
     checkpoint = peek_checkpoint(TlogProof.parse(bundle.proof).checkpoint_note)
-    on_history = 0 < checkpoint.size <= len(log.roots) and log.roots[checkpoint.size - 1] == checkpoint.root
+    on_history = log.roots.get(checkpoint.size) == checkpoint.root
     report.expect("I12", on_history, proof, "its checkpoint is not on the published history")
     _check_content(row, verified.statement, log.rows, report)
 

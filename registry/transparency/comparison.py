@@ -9,11 +9,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from auditor.findings import Report
 from ledger import tables
 from ledger.errors import LedgerRefusal
 from registry.database import Base, Committed
 from registry.projections import committed_columns, opens_commitment
-from registry.transparency.findings import Report
 
 MOST_FINDINGS = 20
 

@@ -6,9 +6,9 @@ python -m registry.transparency.handbook > docs/rules.md
 import sys
 from collections.abc import Iterator
 
+from auditor.findings import CHECKS
 from registry.catalogue import MACHINES
 from registry.machine import Machine, Needs, Step
-from registry.transparency.findings import CHECKS
 
 OPENING = """# Rules
 

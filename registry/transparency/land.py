@@ -14,6 +14,8 @@ import sqlalchemy as sa
 from shapely import union_all
 from sqlalchemy.orm import Session
 
+from auditor.findings import Report
+from auditor.history import History, ToldClaim
 from geo.crs import area_m2
 from geo.errors import GeoRefusal
 from geo.polygon import Overlap, OverlapKind, Polygonal, cells, from_wkb, judge_overlaps, polygonal
@@ -22,8 +24,6 @@ from registry.parcels.models import ParcelVersion
 from registry.projects.claims import FOREVER, programme_code
 from registry.projects.models import ClaimCell
 from registry.projects.rules import DateRange, civil_date
-from registry.transparency.findings import Report
-from registry.transparency.history import History, ToldClaim
 
 TOLERANCE_CM2 = 1
 """Areas are rounded to a whole square centimetre; another machine's last digit may fall on the other side."""

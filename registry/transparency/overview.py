@@ -14,6 +14,7 @@ import shapely
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from auditor.holdings import PLACES
 from ledger import tables
 from ledger.entry import Payload, parse_payload
 from ledger.envelope import decode_leaf
@@ -24,7 +25,6 @@ from registry.parcels.models import Parcel, ParcelVersion
 from registry.parcels.rules import mu_of_cm2
 from registry.programmes.models import Programme
 from registry.projects.models import Project
-from registry.transparency.invariants import PLACES
 
 STATES: Final = ("held", "locked", "buffer", "retired", "cancelled")
 GENERALISED_DEGREES: Final = 0.0002

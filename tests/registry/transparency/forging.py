@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from auditor.findings import Finding
 from ledger import tables
 from ledger.effects import Effect
 from ledger.entry import Payload, parse_payload
@@ -22,7 +23,6 @@ from registry.machine import Mandate
 from registry.office import Command
 from registry.projections import project
 from registry.transparency.audit import audit
-from registry.transparency.findings import Finding
 from tests.registry.people import request_id
 from tests.registry.story import Story
 

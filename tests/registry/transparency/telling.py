@@ -1,15 +1,27 @@
 """Hand-made entries over a hand-made history: what the judges are tested on without any database."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
+from auditor.books import Books
+from auditor.effects import read_effects
+from auditor.entries import read_entry
+from auditor.findings import Report
+from auditor.history import (
+    HeldMandate,
+    History,
+    ToldPeriod,
+    ToldProject,
+    ToldStatement,
+)
+from auditor.rooms import Rooms
 from ledger.effects import Effect, Limit, OpenAccount, OpenBlock, Posting, Transfer, Transition
 from ledger.entry import Payload
-from ledger.envelope import Envelope
-from ledger.replay import Entry, LedgerState
+from ledger.envelope import Envelope, encode_leaf
+from ledger.keys import SigningKey
 from registry.accounts.rules import BANK_ACCOUNT, MONEY, cash_account
 from registry.issuance.plan import IssuancePlan, plan_issuance
 from registry.programmes.rules import (
@@ -23,20 +35,12 @@ from registry.programmes.rules import (
     units_account,
 )
 from registry.programmes.service import programme_file
-from registry.transparency.findings import Report
-from registry.transparency.history import (
-    HeldMandate,
-    History,
-    ToldPeriod,
-    ToldProject,
-    ToldStatement,
-)
-from registry.transparency.rooms import Rooms
 
 PROGRAMME = "ZJ-PH.1"
 UNITS, RESIDUE = unit_asset(PROGRAMME), residue_asset(PROGRAMME)
 OWN = units_account("operator", PROGRAMME)
 BUFFER = buffer_account("project")
+SIGNING = SigningKey.from_seed(b"t" * 32)
 AT_MS = round(datetime(2025, 3, 3, tzinfo=UTC).timestamp() * 1000)
 VILLAGES = ("upper", "lower", "upper")
 
@@ -46,7 +50,7 @@ class Telling:
     """A history with one project of three parcels, and the books that go with it."""
 
     history: History = field(default_factory=History)
-    state: LedgerState = field(default_factory=LedgerState)
+    books: Books = field(default_factory=Books)
     rooms: Rooms = field(init=False)
 
     def __post_init__(self) -> None:
@@ -63,7 +67,7 @@ class Telling:
             told.owners[f"parcel {number}"] = village
             told.operators[f"parcel {number}", 1] = "operator"
             told.areas_cm2[f"parcel {number}", 1] = 10**9 + number
-        self.state.books.apply(list(_accounts()), AT_MS)
+        self.books.apply(again(_accounts()), AT_MS)
 
     def verified(
         self, kg: Mapping[int, int], from_on: date = date(2023, 1, 1), to_on: date = date(2024, 1, 1)
@@ -118,9 +122,16 @@ class Telling:
             effects=tuple(effects),
         )
         report = Report()
-        self.state.books.apply(effects, AT_MS)
-        self.rooms.see(Entry(9, AT_MS, payload, Envelope(payload.to_bytes())), self.state, report)
+        entry = read_entry(9, encode_leaf(AT_MS, Envelope(payload.to_bytes()).sign(SIGNING)))
+        entry.persons = (entry.by,)
+        self.books.apply(entry.effects, AT_MS)
+        self.rooms.see(entry, self.books, report)
         return report
+
+
+def again(effects: Iterable[Effect]) -> tuple[Any, ...]:
+    """Effects as the auditor reads them."""
+    return read_effects([effect.to_json() for effect in effects])[0]
 
 
 def failed(report: Report) -> set[str]:

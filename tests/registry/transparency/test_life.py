@@ -4,6 +4,7 @@ changed behind its back.
 
 import json
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,15 +13,15 @@ import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
+from auditor.findings import CHECKS, NEED_MORE_THAN_THE_LOG, Finding, Report
 from registry.cli import app
 from registry.documents.bundle import SUFFIXES, read_bundle, verify_bundle
 from registry.documents.errors import DocumentRefused
 from registry.projects.models import ClaimCell
 from registry.retirement.models import Certificate
 from registry.settings import Home
-from registry.transparency.audit import Replayed, audit, hold_installation, replay_published
+from registry.transparency.audit import Judged, audit, hold_installation, judge, snapshot, verifiers_of
 from registry.transparency.comparison import compared_tables
-from registry.transparency.findings import CHECKS, NEED_MORE_THAN_THE_LOG, Finding, Report
 from tests.registry.transparency.life import Life
 from tests.registry.transparency.tampering import (
     Change,
@@ -36,17 +37,19 @@ sqlite = pytest.mark.parametrize("dialect", ["sqlite"])
 
 
 @contextmanager
-def replayed(life: Life) -> Iterator[Replayed]:
-    """The published log replayed once, to be held against many databases."""
-    found = replay_published(life.home, life.installation.vkey, Report())
+def judged(life: Life) -> Iterator[Judged]:
+    """The published log judged once, to be held against many databases."""
+    with snapshot(life.home) as served:
+        found = judge(life.home, verifiers_of(life.home.vkey), served, Report())
     assert found is not None
     yield found
-    found.session.close()
+    found.close()
 
 
-def held(life: Life, log: Replayed) -> list[Finding]:
+def held(life: Life, log: Judged) -> list[Finding]:
     report = Report()
-    hold_installation(life.home, life.installation.vkey, log, report)
+    with snapshot(life.home) as served:
+        hold_installation(life.home, verifiers_of(life.home.vkey), log, served, report)
     return report.findings
 
 
@@ -120,23 +123,25 @@ def test_a_published_log_that_is_older_than_the_database_is_found(life: Life) ->
     assert any(f.check == "L1" and f.where == "checkpoint" for f in audit(life.home).findings)
 
 
-def test_a_log_that_grows_while_it_is_audited_is_audited_again(
-    life: Life, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Somebody pays in between the reading of the log and the reading of the tables."""
-    inner = hold_installation
-    times: list[int] = []
+@pytest.mark.parametrize("times", [3])
+def test_an_audit_finds_nothing_wrong_while_money_comes_in_all_the_time(life: Life, times: int) -> None:
+    """Tables are read at one moment, the log is judged to it, and what is on its way is waited for."""
+    over = threading.Event()
 
-    def hold(home: Home, vkey: str, log: Replayed, report: Report) -> None:
-        if not times:
+    def pay_in() -> None:
+        while not over.is_set():
             life.story.pay_in("firm", 1)
-        times.append(len(log.leaves))
-        inner(home, vkey, log, report)
 
-    monkeypatch.setattr("registry.transparency.audit.hold_installation", hold)
-    report = audit(life.home)
-    assert report.findings == []
-    assert times == [report.size - 1, report.size]
+    paying = threading.Thread(target=pay_in)
+    paying.start()
+    try:
+        reports = [audit(life.home) for _ in range(times)]
+    finally:
+        over.set()
+        paying.join()
+    assert [report.findings for report in reports] == [[]] * times
+    sizes = [report.size for report in reports]
+    assert sizes == sorted(set(sizes))
 
 
 # ---- tables ------------------------------------------------------------------------------------------------
@@ -146,7 +151,7 @@ def test_a_change_in_any_logged_column_is_found_and_named(life: Life) -> None:
     """One row for each column of each table; a round changes one column in every table at once."""
     drop_guards(life.installation)
     tried = set()
-    with replayed(life) as log:
+    with judged(life) as log:
         for changed in changes(life.installation, "logged"):
             with tampered(life.installation, changed):
                 findings = held(life, log)
@@ -160,7 +165,7 @@ def test_a_change_in_any_logged_column_is_found_and_named(life: Life) -> None:
 
 def test_a_change_in_any_committed_column_is_found_and_named(life: Life) -> None:
     tried = 0
-    with replayed(life) as log:
+    with judged(life) as log:
         for changed in changes(life.installation, "committed"):
             with tampered(life.installation, changed):
                 findings = [finding for finding in held(life, log) if finding.check == "C1"]
@@ -194,7 +199,7 @@ def test_a_hole_in_the_index_of_claims_is_found(life: Life) -> None:
 
 @sqlite
 def test_a_flipped_byte_in_a_certificate_is_found_in_that_file(life: Life) -> None:
-    with replayed(life) as log:
+    with judged(life) as log:
         for suffix in SUFFIXES:
             path = life.home.certificates / f"{life.certificate}{suffix}"
             size = path.stat().st_size

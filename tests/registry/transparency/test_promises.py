@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from auditor.findings import Report
+from auditor.history import ToldOption
+from auditor.promises import covered_units
+from auditor.splits import receipts
 from ledger.effects import Effect, Move, OpenBlock, Pend, Post, Posting, Transfer, Transition
 from registry.accounts.rules import BANK_ACCOUNT, MONEY, cash_account
 from registry.market.proceeds import Proceeds, Rates, Share, split_payment
 from registry.programmes.rules import clearing_account, units_account
-from registry.transparency.findings import Report
-from registry.transparency.history import ToldOption
-from registry.transparency.promises import covered_units
-from registry.transparency.splits import receipts
 from tests.registry.transparency.telling import (
     OWN,
     PROGRAMME,
