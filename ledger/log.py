@@ -20,12 +20,14 @@ from sqlalchemy.orm import ORMExecuteState, Session
 from ledger import tables
 from ledger.bulk import Bulk
 from ledger.checkpoint import Checkpoint, peek_checkpoint, sign_checkpoint
+from ledger.envelope import encode_leaf
 from ledger.errors import LedgerRefusal
 from ledger.memory import Memory, MemorySource
 from ledger.merkle import EMPTY_ROOT, Frontier, leaf_hash
 from ledger.note import Signer
 from ledger.replay import Entry, LedgerState
 from ledger.rows import account_of, block_of, books_rows, key_row, posting_rows
+from ledger.signed import Signed
 
 __all__ = [
     "LedgerTransaction",
@@ -181,8 +183,19 @@ class LedgerTransaction:
         """Apply one leaf; it is written with the next flush. `check_signatures=False` only for signatures
         this process just made or checked.
         """
-        state = LedgerState(self.source, size=self.size, last_at_ms=self._at_ms)
-        entry = state.apply(leaf, check_signatures=check_signatures)
+        state = self._state()
+        return self._keep(state.apply(leaf, check_signatures=check_signatures), leaf, state)
+
+    def append_signed(self, at_ms: int, signed: Signed) -> Entry:
+        """As `append`, for an entry that was looked at before; `at_ms` is the time it is given."""
+        state = self._state()
+        leaf = encode_leaf(at_ms, signed.envelope)
+        return self._keep(state.follow(at_ms, signed.envelope, signed.payload, signed.checked), leaf, state)
+
+    def _state(self) -> LedgerState:
+        return LedgerState(self.source, size=self.size, last_at_ms=self._at_ms)
+
+    def _keep(self, entry: Entry, leaf: bytes, state: LedgerState) -> Entry:
         digest = leaf_hash(leaf)
         self.memory.keep(entry, leaf, digest, state)
         self._frontier.append(digest)

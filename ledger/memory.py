@@ -127,6 +127,11 @@ class Memory:
         for key in state.keys.values():
             self.put("actor_key", key.keyid, (key, entry.index))
 
+    def public_key(self, keyid: str) -> bytes | None:
+        """The key of this id, when it is remembered. Any thread may ask: ids are digests of their keys."""
+        found = self.kept["actor_key"].get(keyid)
+        return None if found is None else found[0].public_key
+
     @property
     def pending(self) -> bool:
         return bool(self.log)

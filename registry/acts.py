@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, ClassVar, Protocol
 
 from sqlalchemy.orm import Session
@@ -22,10 +23,11 @@ from ledger.canonical import JsonValue
 from ledger.commitment import commit
 from ledger.effects import Effect
 from ledger.entry import Payload
-from ledger.envelope import PAYLOAD_TYPE, Envelope, Signature, encode_leaf, pae
+from ledger.envelope import PAYLOAD_TYPE, Envelope, Signature, pae
 from ledger.keys import SigningKey
 from ledger.log import LedgerTransaction
-from ledger.replay import Entry, UnknownKey
+from ledger.replay import Entry, UnknownKey, payload_of
+from ledger.signed import Signed
 from registry.clock import check_jump, milliseconds
 from registry.database import Committed
 from registry.errors import RegistryRefusal
@@ -122,6 +124,8 @@ class Desk:
     expected: bytes | None = None
     collected: tuple[Signature, ...] = ()
     server_signers: tuple[str, ...] = ()
+    checked: frozenset[Signature] = frozenset()
+    """Signatures over `expected` that were verified before the writer's turn."""
     entries: list[Entry] = field(default_factory=list)
     _acted: bool = False
 
@@ -158,7 +162,8 @@ class Desk:
             reason_code,
             type_,
         )
-        return self._append(payload, self._sign(machine, payload))
+        content = payload.to_bytes()
+        return self._append(content, self._sign(machine, payload, content))
 
     def consequence(
         self,
@@ -179,7 +184,8 @@ class Desk:
         )
         rule = machine.step(payload.before, action, subject)
         check_authority(machine.name, action, rule, SYSTEM, SYSTEM.person, [Signer(SYSTEM.person, (SYSTEM,))])
-        return self._append(payload, [_signature(self.keyring.get("system"), payload.to_bytes())])
+        content = payload.to_bytes()
+        return self._append(content, [_signature(self.keyring.get("system"), content)])
 
     def state(self, machine: Machine, subject: str) -> str:
         """The subject's state: what the log implies, else the machine's initial one."""
@@ -229,8 +235,7 @@ class Desk:
             effects=tuple(effects),
         )
 
-    def _sign(self, machine: Machine, payload: Payload) -> list[Signature]:
-        content = payload.to_bytes()
+    def _sign(self, machine: Machine, payload: Payload, content: bytes) -> list[Signature]:
         Envelope(content)  # refuses what would be too large to log before anybody signs it
         rule = machine.step(payload.before, payload.action, payload.subject)
         if self.mode is Mode.PREPARE:
@@ -261,7 +266,8 @@ class Desk:
         key = self.ledger.source.actor_key(signature.keyid)
         if key is None:
             raise UnknownKey(keyid=signature.keyid)
-        Envelope(content, PAYLOAD_TYPE, (signature,)).verify({key.keyid: key.public_key})
+        if signature not in self.checked:
+            Envelope(content, PAYLOAD_TYPE, (signature,)).verify({key.keyid: key.public_key})
         if key.person == ROOT.person:
             return Signer(ROOT.person, (ROOT,))
         mandates = group_of(self.session).recall(
@@ -269,13 +275,13 @@ class Desk:
         )
         return Signer(key.person, mandates)
 
-    def _append(self, payload: Payload, signatures: Sequence[Signature]) -> Entry:
-        envelope = Envelope(
-            payload.to_bytes(), PAYLOAD_TYPE, tuple(sorted(signatures, key=lambda s: s.keyid))
-        )
+    def _append(self, content: bytes, signatures: Sequence[Signature]) -> Entry:
+        """Log a payload whose signatures this desk has made or verified."""
+        envelope = Envelope(content, PAYLOAD_TYPE, tuple(sorted(signatures, key=attrgetter("keyid"))))
+        signed = Signed(envelope, payload_of(envelope), frozenset(s.keyid for s in signatures))
         at_ms = max(milliseconds(self.now), self.ledger.last_at_ms)
         check_jump((at_ms - milliseconds(self.now)) / 1000)
-        entry = self.ledger.append(encode_leaf(at_ms, envelope), check_signatures=False)
+        entry = self.ledger.append_signed(at_ms, signed)
         project(self.session, entry, self.projections)
         if any(step.machine in MEMBERSHIP for step in steps_of(entry)):
             group_of(self.session).forget()

@@ -23,6 +23,7 @@ from ledger.canonical import JsonValue, encode
 from ledger.entry import REQUEST_ID
 from ledger.envelope import PAYLOAD_TYPE, Envelope, Signature, decode_leaf
 from ledger.log import LedgerTransaction, leaves
+from ledger.signed import verified
 from registry.acts import Awaiting, Desk, Directory, Mode, PayloadMoved, Prepared
 from registry.clock import Clock
 from registry.database import Base, UtcInstant, working
@@ -121,6 +122,34 @@ class Outcome:
         return list(entries)
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request: who asks for which act, with what, under which id.
+
+    With an `envelope` it is signed already, by a program that knows which bytes the act will log; without it
+    is signed with the key that the registry holds for the actor.
+    """
+
+    actor: Mandate
+    act: str
+    command: Command
+    request_id: str
+    envelope: Envelope | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """How a request is taken up this time: what has to come out, who signed it, and who signs now."""
+
+    mode: Mode
+    expected: bytes | None = None
+    collected: tuple[Signature, ...] = ()
+    server_signers: tuple[str, ...] = ()
+    checked: frozenset[Signature] = frozenset()
+    command: Command | None = None
+    """The request's command, where it need not be read back from its row."""
+
+
 @dataclass(slots=True)
 class Office:
     """Carries requests to the writer. One per process."""
@@ -138,16 +167,39 @@ class Office:
 
     def send(self, actor: Mandate, act: str, command: Command, request_id: str) -> "Future[Outcome]":
         """As `execute`, without waiting: many acts then share one group."""
-        _check_id(request_id)
-        content = _content(act, command)
+        return self.writer.submit(self._job(Asked(actor, act, command, request_id)), request_id)
+
+    def send_all(self, asked: Sequence["Asked"]) -> "list[Future[Outcome]]":
+        """Many requests at once, each by itself: one that is refused hinders no other."""
+        return self.writer.submit_all([(self._job(one), one.request_id) for one in asked])
+
+    def _job(self, asked: "Asked") -> Callable[[Session, LedgerTransaction], Outcome]:
+        """What the writer does with a request: act with the actor's key in server custody or, where the
+        actor brought a signed envelope at once, with that.
+        """
+        _check_id(asked.request_id)
+        content = _content(asked.act, asked.command)
+        envelope = asked.envelope
+        checked = frozenset() if envelope is None else self._checked(envelope)
 
         def work(session: Session, ledger: LedgerTransaction) -> Outcome:
-            request = self._request(session, actor, act, content, request_id)
-            if request.status != "new":
+            request = self._request(session, asked.actor, asked.act, content, asked.request_id)
+            if request.status == "done" or (envelope is None and request.status != "new"):
                 return _outcome(request, replayed=True)
-            return self._attempt(session, ledger, request, Mode.SERVER, server_signers=(actor.person,))
+            if envelope is None:
+                turn = Turn(Mode.SERVER, server_signers=(asked.actor.person,), command=asked.command)
+            else:
+                collected = _merged(request, envelope.signatures)
+                turn = Turn(Mode.SUBMIT, envelope.payload, collected, checked=checked, command=asked.command)
+            return self._attempt(session, ledger, request, turn)
 
-        return self.writer.submit(work, request_id)
+        return work
+
+    def _checked(self, envelope: Envelope) -> frozenset[Signature]:
+        """The signatures that can be verified before the writer's turn."""
+        if envelope.payload_type != PAYLOAD_TYPE:
+            raise PayloadMoved()
+        return verified(envelope.payload, envelope.signatures, self.writer.public_key)
 
     def prepare(self, actor: Mandate, act: str, command: Command, request_id: str) -> Outcome:
         """The exact payload bytes that the actor has to sign. Nothing is logged."""
@@ -158,7 +210,7 @@ class Office:
             request = self._request(session, actor, act, content, request_id)
             if request.status not in ("new", "prepared"):
                 return _outcome(request, replayed=True)
-            return self._attempt(session, ledger, request, Mode.PREPARE)
+            return self._attempt(session, ledger, request, Turn(Mode.PREPARE))
 
         return self.writer.run(work, request_id)
 
@@ -167,6 +219,7 @@ class Office:
         confirmer, whose signature is then in it.
         """
         _check_id(request_id)
+        checked = self._checked(envelope)
 
         def work(session: Session, ledger: LedgerTransaction) -> Outcome:
             request = _open_request(session, ledger, person, request_id)
@@ -174,11 +227,11 @@ class Office:
                 return _outcome(request, replayed=True)
             if person != request.person:
                 _check_confirmer(ledger, person, request, envelope)
-            if envelope.payload_type != PAYLOAD_TYPE or envelope.payload != request.payload:
+            if envelope.payload != request.payload:
                 raise PayloadMoved()
-            return self._attempt(
-                session, ledger, request, Mode.SUBMIT, collected=_merged(request, envelope.signatures)
-            )
+            collected = _merged(request, envelope.signatures)
+            turn = Turn(Mode.SUBMIT, request.payload, collected, checked=checked)
+            return self._attempt(session, ledger, request, turn)
 
         return self.writer.run(work, request_id)
 
@@ -197,10 +250,9 @@ class Office:
                 return _outcome(request, replayed=True)
             if request.person == actor.person:
                 raise RequestUnknown(request_id=request_id)
-            return self._attempt(
-                session, ledger, request, Mode.SUBMIT,
-                collected=_merged(request, ()), server_signers=(actor.person,),
-            )  # fmt: skip
+            collected = _merged(request, ())
+            turn = Turn(Mode.SUBMIT, request.payload, collected, server_signers=(actor.person,))
+            return self._attempt(session, ledger, request, turn)
 
         return self.writer.submit(work, request_id)
 
@@ -233,18 +285,12 @@ class Office:
         )
 
     def _attempt(
-        self,
-        session: Session,
-        ledger: LedgerTransaction,
-        request: Request,
-        mode: Mode,
-        collected: tuple[Signature, ...] = (),
-        server_signers: tuple[str, ...] = (),
+        self, session: Session, ledger: LedgerTransaction, request: Request, turn: "Turn"
     ) -> Outcome:
         group = group_of(session)
         try:
             with ledger.savepoint():
-                answer = self._serve(session, ledger, request, mode, collected, server_signers)
+                answer = self._serve(session, ledger, request, turn)
         except Prepared as prepared:
             request.payload, request.status = prepared.payload, "prepared"
         except Awaiting as awaiting:
@@ -262,15 +308,7 @@ class Office:
             group.made[request.id] = request
         return _outcome(request, replayed=False)
 
-    def _serve(
-        self,
-        session: Session,
-        ledger: LedgerTransaction,
-        request: Request,
-        mode: Mode,
-        collected: tuple[Signature, ...],
-        server_signers: tuple[str, ...],
-    ) -> Answer:
+    def _serve(self, session: Session, ledger: LedgerTransaction, request: Request, turn: "Turn") -> Answer:
         act = self.acts[request.act]
         assert request.salt is not None and request.command is not None
         desk = Desk(
@@ -284,12 +322,13 @@ class Office:
             actor=_mandate(request),
             request_id=request.id,
             salt=request.salt,
-            mode=mode,
-            expected=request.payload if mode is Mode.SUBMIT else None,
-            collected=collected,
-            server_signers=server_signers,
+            mode=turn.mode,
+            expected=turn.expected,
+            collected=turn.collected,
+            server_signers=turn.server_signers,
+            checked=turn.checked,
         )
-        command = act.command.model_validate_json(encode(request.command))
+        command = turn.command or act.command.model_validate_json(encode(request.command))
         answer = act.service(desk, command)
         return {**answer, "entries": [entry.index for entry in desk.entries]}
 

@@ -1,11 +1,12 @@
 """The group writer: the one place where logged things are written.
 
 Commands queue; one thread takes up to 256 of them, or what comes within 10 ms under load, runs them in order,
-seals the log, commits, publishes, and only then answers. A refusal takes back only its own: a group is run
-without savepoints first, because nearly all refusals come before anything was written; where one does not,
-the whole group is rolled back and run again, each command in a savepoint of its own. Several processes
-serialise on the log's head row. After a failed commit or seal the outcome is unknown: the writer stops and
-answers nobody; a restart recovers from what is durable.
+seals the log and commits. A second thread publishes what is committed, several groups at once when they come
+fast, and only then answers. A refusal takes back only its own: a group is run without savepoints first,
+because nearly all refusals come before anything was written; where one does not, the whole group is rolled
+back and run again, each command in a savepoint of its own. Several processes serialise on the log's head row.
+After a failed seal, commit or publication the outcome is unknown: the writer stops and answers nobody; a
+restart recovers from what is durable.
 """
 
 import queue
@@ -67,6 +68,15 @@ class _Job(Generic[T]):
 _Answer = Callable[[], None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Committed:
+    """A group that is durable and waits to be published and answered."""
+
+    group: list[_Job[Any]]
+    answers: list[_Answer]
+    logged: bool
+
+
 class Writer:
     """Runs jobs `(session, ledger) -> result` in groups. `publish` is called after each commit that logged
     something.
@@ -78,19 +88,24 @@ class Writer:
         signer: Signer,
         publish: Callable[[], None],
         bracket: Bracket | None = None,
+        group_size: int = GROUP_SIZE,
     ) -> None:
         self._database = database
         self._signer = signer
         self._publish = publish
         self._bracket = bracket or NoBracket()
+        self._group_size = group_size
         self._memory = Memory()
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._failure: BaseException | None = None
         self._closed = False
         self._had_company = False
         self._lock = threading.Lock()
+        self._committed: queue.SimpleQueue[_Committed | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="group-writer", daemon=True)
+        self._publisher = threading.Thread(target=self._publish_groups, name="publisher", daemon=True)
         self._thread.start()
+        self._publisher.start()
 
     @property
     def failure(self) -> BaseException | None:
@@ -127,18 +142,51 @@ class Writer:
             self._closed = True  # a job behind the end mark would wait for ever
             self._jobs.put(None)
         self._thread.join()
+        self._publisher.join()
+
+    def public_key(self, keyid: str) -> bytes | None:
+        """A key that the writer has met lately, to verify signatures before their turn."""
+        return self._memory.public_key(keyid)
 
     def _run(self) -> None:
-        while True:
+        last = False
+        while not last:
             group, last = self._gather()
-            if group:
-                try:
-                    self._write(group)
-                except BaseException as failure:
-                    self._stop(failure, group)
-                    return
-            if last:
-                return
+            try:
+                self._write(group)
+            except BaseException as failure:
+                self._stop(failure, group)
+                break
+        self._committed.put(None)
+
+    def _publish_groups(self) -> None:
+        """Publish and answer what the other thread committed, until its end mark.
+
+        What was committed before the other thread failed is published and answered as ever; after a failure
+        of its own it answers nobody.
+        """
+        failure: BaseException | None = None
+        last = False
+        while not last:
+            groups, last = self._take_committed()
+            try:
+                if failure is None and any(committed.logged for committed in groups):
+                    self._publish()
+            except BaseException as fault:
+                failure = fault
+            for committed in groups:
+                if failure is not None:
+                    self._stop(failure, committed.group)
+                    continue
+                for answer in committed.answers:
+                    answer()
+
+    def _take_committed(self) -> tuple[list[_Committed], bool]:
+        """Wait for a committed group, and take those behind it too; and whether the end mark came."""
+        waiting = [self._committed.get()]
+        while waiting[-1] is not None and not self._committed.empty():
+            waiting.append(self._committed.get_nowait())
+        return [committed for committed in waiting if committed is not None], waiting[-1] is None
 
     def _gather(self) -> tuple[list[_Job[Any]], bool]:
         """Wait for a job, then take what comes with it; and whether the end mark came.
@@ -151,7 +199,7 @@ class Writer:
         job = self._jobs.get()
         while job is not None:
             group.append(job)
-            if len(group) == GROUP_SIZE:
+            if len(group) == self._group_size:
                 break
             try:
                 if self._jobs.empty():
@@ -168,14 +216,13 @@ class Writer:
     def _write(self, group: list[_Job[Any]]) -> None:
         # From here on a job cannot be cancelled; one that was is left out.
         group = [job for job in group if job.future.set_running_or_notify_cancel()]
+        if not group:
+            return
         try:
-            answers, sealed = self._transact(group, savepoints=False)
+            answers, logged = self._transact(group, savepoints=False)
         except _DoAgain:
-            answers, sealed = self._transact(group, savepoints=True)
-        if sealed:
-            self._publish()
-        for answer in answers:
-            answer()
+            answers, logged = self._transact(group, savepoints=True)
+        self._committed.put(_Committed(group, answers, logged))
 
     def _transact(self, group: list[_Job[Any]], *, savepoints: bool) -> tuple[list[_Answer], bool]:
         """One transaction with all jobs of the group; their answers, and whether anything was logged."""
