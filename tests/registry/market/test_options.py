@@ -171,18 +171,16 @@ def test_units_set_aside_go_back_when_the_window_ends(story: Story) -> None:
     story.advance(days=400)
     with pytest.raises(WindowClosed):
         story.do("firm", "option.elect", OneOption(option=option))
+    pending = str(load(story, option).pending)
     (index,) = story.do("operator", "option.expire", OneOption(option=option)).entries
-    expired = load(story, option)
-    assert (story.units("operator"), expired.status) == (78, "expired")
+    assert (story.units("operator"), load(story, option).status) == (78, "expired")
     with story.installation.database.read() as session:
         kept = tables.reservation.c
-        held = session.execute(
-            sa.select(kept.status, kept.deadline_ms).where(kept.pending == expired.pending)
-        )
+        held = session.execute(sa.select(kept.status, kept.deadline_ms).where(kept.pending == pending))
         ends_ms = int(datetime(2026, 1, 31, 16, tzinfo=UTC).timestamp() * 1000)  # midnight in China
         assert held.one() == ("expired", ends_ms)
         (leaf,) = leaves(session, index, index + 1)
-    assert parse_payload(decode_leaf(leaf)[1].payload).effects == (Expire(str(expired.pending)),)
+    assert parse_payload(decode_leaf(leaf)[1].payload).effects == (Expire(pending),)
 
 
 def test_an_election_before_issuance_is_carried_out_by_it(story: Story) -> None:
