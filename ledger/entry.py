@@ -5,7 +5,8 @@ One shape for every type of entry, so that one parser is enough for fifty years:
     {"v": 1, "type", "id", "by", "role", "mandate", "machine", "subject", "action", "before", "after",
      "reason_code", "facts": {...}, "commitments": {...}, "effects": [...]}
 
-`type` is `genesis`, `key.add` or `act` (one step of a state machine). `id` is the request id, unique in the
+`type` is `act` (one step of a state machine), `genesis`, or another of `TYPES`, whose meaning `ledger.replay`
+knows. `id` is the request id, unique in the
 log. `facts` holds integers, ASCII codes and digests, never names, coordinates or free text; those are bound
 by `commitments` (hex HMAC-SHA-256 over the record, see `ledger.commitment`).
 """
@@ -19,7 +20,7 @@ from ledger.effects import Effect, is_name, parse_effect
 from ledger.errors import LedgerRefusal
 
 VERSION: Final = 1
-TYPES: Final = frozenset({"genesis", "key.add", "act"})
+TYPES: Final = frozenset({"genesis", "key.add", "key.rotate", "key.revoke", "log.key", "log.next", "act"})
 REQUEST_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 COMMITMENT: Final = re.compile(r"[0-9a-f]{64}")
 NAMES: Final = ("type", "id", "by", "role", "mandate", "machine", "subject", "action", "before", "after")

@@ -172,3 +172,10 @@ class CommitmentRefused(LedgerRefusal):
 
     code: ClassVar[str] = "commitment_refused"
     template: ClassVar[str] = "The record does not match its commitment: {reason}."
+
+
+class ReplayRefusal(LedgerRefusal):
+    """An entry that does not follow from the log before it."""
+
+    code: ClassVar[str] = "replay_refused"
+    template: ClassVar[str] = "The entry does not follow from the log: {reason}."

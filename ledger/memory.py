@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from ledger import tables
 from ledger.books import Account, Block, Reservation
 from ledger.bulk import Bulk
+from ledger.log_keys import LogKey
 from ledger.replay import ActorKey, Entry, LedgerState
 from ledger.rows import (
     Row,
@@ -24,6 +25,8 @@ from ledger.rows import (
     block_row,
     key_of,
     key_row,
+    log_key_of,
+    log_key_row,
     posting_rows,
     reservation_of,
     reservation_row,
@@ -125,7 +128,9 @@ class Memory:
         for subject, after in state.states.items():
             self.put("subject_state", subject, (after, entry.index))
         for key in state.keys.values():
-            self.put("actor_key", key.keyid, (key, entry.index))
+            self.put("actor_key", key.keyid, (key, key.index))
+        for log_key in state.log_keys or ():
+            self.put("log_key", log_key.vkey, log_key)
 
     def public_key(self, keyid: str) -> bytes | None:
         """The key of this id, when it is remembered. Any thread may ask: ids are digests of their keys."""
@@ -195,6 +200,13 @@ class MemorySource:
             found = self._kept("subject_state", (machine, subject), lambda row: (row["state"], row["idx"]))
         return None if found is None else found[0]
 
+    def log_keys(self) -> tuple[LogKey, ...]:
+        kept = self.memory.kept["log_key"]
+        if not kept:
+            rows = self.connection.execute(sa.select(tables.log_key).order_by(tables.log_key.c.idx))
+            kept |= {row["vkey"]: log_key_of(row) for row in rows.mappings()}
+        return tuple(kept.values())
+
     def has_entry(self, entry_id: str) -> bool:
         found = self.memory.ids.get(entry_id)
         if found is None:
@@ -236,4 +248,5 @@ _ROWS: Final[dict[str, Callable[[Any, Any], Row]]] = {
     "series": lambda name, last: {"series": name, "last_number": last},
     "subject_state": _state_row,
     "actor_key": lambda _key, value: key_row(*value),
+    "log_key": lambda _key, value: log_key_row(value),
 }

@@ -3,36 +3,64 @@ audit.
 
 Replay depends on the log before the entry and on nothing else. It holds, for every entry:
 
-* the envelope is canonical and every signature on it is by a key registered before it;
+* the envelope is canonical and every signature on it is by a key registered before it and not yet ended;
 * its request id is new, and its time is not before the entry before it;
 * every state it leaves is the state the log implies, and no subject it names had another;
-* the books accept its effects (`ledger.books`).
+* the books accept its effects (`ledger.books`);
+* keys of actors and of the log begin and end as `ledger.actor_keys` and `ledger.log_keys` say, and nothing
+  comes after the entry that closes the log.
 
 Who may take which step (roles, two persons, two organisations) is not known here; `registry` and its audit
 check that with the same tables.
 """
 
-import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final, Protocol
 
+from ledger.actor_keys import (
+    SUITE,
+    ActorKey,
+    KeyEnded,
+    UnknownKey,
+    check_revocation,
+    check_rotation_signatures,
+    keys_of,
+    rotated_key,
+)
 from ledger.books import Books, BookSource, EmptySource
-from ledger.effects import Transition, is_name
+from ledger.effects import Transition
 from ledger.entry import MalformedPayload, Payload, parse_payload
 from ledger.envelope import PAYLOAD_TYPE, Envelope, decode_leaf
-from ledger.errors import LedgerRefusal
-from ledger.keys import check_public_key
-from ledger.keys import keyid as keyid_of
+from ledger.errors import ReplayRefusal
+from ledger.log_keys import CLOSED, LOG_MACHINE, LogClosed, LogKey, follow_log_keys, origin_of
 
-PUBLIC_KEY: Final = re.compile(r"[0-9a-f]{64}")
+__all__ = [
+    "ActorKey",
+    "DuplicateEntry",
+    "EmptyStateSource",
+    "Entry",
+    "KeyEnded",
+    "LedgerState",
+    "LogClosed",
+    "ReplayRefusal",
+    "StateMoved",
+    "StateSource",
+    "UnknownKey",
+    "payload_of",
+]
 
-
-class ReplayRefusal(LedgerRefusal):
-    """An entry that does not follow from the log before it."""
-
-    code: ClassVar[str] = "replay_refused"
-    template: ClassVar[str] = "The entry does not follow from the log: {reason}."
+HASH: Final = "sha256"
+OWN_STEPS: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
+    "genesis": (LOG_MACHINE, frozenset({"open"})),
+    "key.add": ("key", frozenset({"add"})),
+    "key.rotate": ("key", frozenset({"rotate"})),
+    "key.revoke": ("key", frozenset({"revoke"})),
+    "log.key": (LOG_MACHINE, frozenset({"add_key", "end_key"})),
+    "log.next": (LOG_MACHINE, frozenset({"close"})),
+}
+"""The machine and the actions of the entries that the ledger itself understands: only they move it."""
+OWN_MACHINES: Final = frozenset({"key", LOG_MACHINE})
 
 
 class DuplicateEntry(ReplayRefusal):
@@ -49,27 +77,13 @@ class StateMoved(ReplayRefusal):
     )
 
 
-class UnknownKey(ReplayRefusal):
-    code: ClassVar[str] = "key_unknown"
-    template: ClassVar[str] = "The key {keyid} is not registered in the log."
-
-
-@dataclass(frozen=True, slots=True)
-class ActorKey:
-    """A registered key: whose it is and who holds it. The log says so, never a field beside a signature."""
-
-    keyid: str
-    public_key: bytes
-    person: str
-    custody: str
-
-
 class StateSource(BookSource, Protocol):
     """What was before: a database, or nothing."""
 
     def actor_key(self, keyid: str) -> ActorKey | None: ...
     def subject_state(self, machine: str, subject: str) -> str | None: ...
     def has_entry(self, entry_id: str) -> bool: ...
+    def log_keys(self) -> tuple[LogKey, ...]: ...
 
 
 class EmptyStateSource(EmptySource):
@@ -81,6 +95,9 @@ class EmptyStateSource(EmptySource):
 
     def has_entry(self, entry_id: str) -> bool:
         return False
+
+    def log_keys(self) -> tuple[LogKey, ...]:
+        return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +119,8 @@ class LedgerState:
     keys: dict[str, ActorKey] = field(default_factory=dict)
     states: dict[tuple[str, str], str] = field(default_factory=dict)
     ids: set[str] = field(default_factory=set)
+    log_keys: tuple[LogKey, ...] | None = None
+    """The log's own keys; None while they are those of the source."""
     size: int = 0
     last_at_ms: int = 0
 
@@ -138,11 +157,11 @@ class LedgerState:
             raise DuplicateEntry(id=payload.id)
         if (payload.type == "genesis") != (self.size == 0):
             raise ReplayRefusal(reason="genesis is the first entry and no other")
-        if payload.type == "genesis":  # signed by the root key that it names itself
-            self._register_keys(payload)
+        self._require_open()
+        _check_kind(payload)
+        self._introduce(payload)
         self._check_signatures(envelope, checked)
-        if payload.type == "key.add":  # a new key cannot vouch for itself
-            self._register_keys(payload)
+        self._follow_keys(entry)
         self._step(payload.machine, payload.subject, payload.action, payload.before, payload.after)
         for effect in payload.effects:
             if isinstance(effect, Transition):
@@ -153,22 +172,67 @@ class LedgerState:
         self.last_at_ms = at_ms
         return entry
 
+    def known_log_keys(self) -> tuple[LogKey, ...]:
+        return self.source.log_keys() if self.log_keys is None else self.log_keys
+
+    def _require_open(self) -> None:
+        origin = origin_of(self.known_log_keys())
+        if origin is not None and self.subject_state(LOG_MACHINE, origin) == CLOSED:
+            raise LogClosed(origin=origin)
+
     def _check_signatures(self, envelope: Envelope, checked: Collection[str]) -> None:
-        keys = {s.keyid: self.actor_key(s.keyid).public_key for s in envelope.signatures}
+        keys: dict[str, bytes] = {}
+        for signature in envelope.signatures:
+            key = self.actor_key(signature.keyid)
+            key.require_running()
+            keys[key.keyid] = key.public_key
         if not keys or any(keyid not in checked for keyid in keys):
             envelope.verify(keys)
 
-    def _register_keys(self, payload: Payload) -> None:
-        keys = payload.facts.get("keys")
-        if not isinstance(keys, list) or not keys:
-            raise MalformedPayload(reason="keys are missing")
-        for item in keys:
-            if not isinstance(item, dict) or set(item) != {"public", "person", "custody", "suite"}:
-                raise MalformedPayload(reason="a key has public, person, custody and suite")
-            key = _actor_key(item)
+    def _introduce(self, payload: Payload) -> None:
+        """Register keys that an entry's own signatures are by: the root key of genesis, the new one of a
+        rotation.
+        """
+        if payload.type == "genesis":
+            _check_suites(payload)
+            self._register(keys_of(payload, self.size))
+        elif payload.type == "key.rotate":
+            old = self.actor_key(payload.subject)
+            old.require_running()
+            self._register([rotated_key(payload, old, self.size)])
+
+    def _follow_keys(self, entry: Entry) -> None:
+        """What a signed entry does to keys. A new key cannot vouch for itself."""
+        payload = entry.payload
+        match payload.type:
+            case "key.add":
+                self._register(keys_of(payload, self.size))
+            case "key.rotate":
+                (new,) = keys_of(payload, self.size)
+                check_rotation_signatures(entry.envelope.signatures, payload.subject, new.keyid)
+                self._end(payload.subject)
+            case "key.revoke":
+                check_revocation(payload, self.size)
+                self._end(payload.subject)
+            case "genesis" | "log.key" | "log.next":
+                self._follow_log_keys(payload)
+
+    def _follow_log_keys(self, payload: Payload) -> None:
+        before = self.known_log_keys()
+        if payload.type != "genesis" and payload.subject != origin_of(before):
+            raise ReplayRefusal(reason=f"{payload.subject} is not the name of this log")
+        self.log_keys = follow_log_keys(before, payload, self.size)
+
+    def _register(self, keys: Collection[ActorKey]) -> None:
+        for key in keys:
             if key.keyid in self.keys or self.source.actor_key(key.keyid) is not None:
                 raise ReplayRefusal(reason=f"key {key.keyid} is registered already")
             self.keys[key.keyid] = key
+
+    def _end(self, keyid: str) -> None:
+        key = self.actor_key(keyid)
+        key.require_running()
+        self.keys[keyid] = replace(key, ended_index=self.size)
 
     def _step(self, machine: str, subject: str, action: str, before: str, after: str) -> None:
         actual = self.subject_state(machine, subject)
@@ -184,18 +248,23 @@ def payload_of(envelope: Envelope) -> Payload:
     return parse_payload(envelope.payload)
 
 
-def _actor_key(item: Mapping[str, object]) -> ActorKey:
-    public, person, custody = item["public"], item["person"], item["custody"]
-    if not (isinstance(public, str) and isinstance(person, str) and isinstance(custody, str)):
-        raise MalformedPayload(reason="a key's fields are texts")
-    if not is_name(person):
-        raise MalformedPayload(reason="a key belongs to somebody")
-    if item["suite"] != "ed25519":
-        raise MalformedPayload(reason=f"signature suite {item['suite']!r} is unknown")
-    if custody not in ("client", "webcrypto", "server"):
-        raise MalformedPayload(reason=f"custody {custody!r} is unknown")
-    if not PUBLIC_KEY.fullmatch(public):
-        raise MalformedPayload(reason="a public key is 64 lower-case hexadecimal digits")
-    public_key = bytes.fromhex(public)
-    check_public_key(public_key)
-    return ActorKey(keyid_of(public_key), public_key, person, custody)
+def _check_kind(payload: Payload) -> None:
+    """Entries of the ledger's own types take their own steps, and no other entry takes one of those.
+
+    Else a key could be ended in a table of states and go on signing.
+    """
+    own = OWN_STEPS.get(payload.type)
+    if own is None and payload.machine in OWN_MACHINES:
+        raise MalformedPayload(reason=f"an entry of type {payload.type} takes no step of {payload.machine}")
+    if own is not None and (payload.machine != own[0] or payload.action not in own[1]):
+        raise MalformedPayload(reason=f"{payload.machine} {payload.action} is no {payload.type}")
+    carried = [e for e in payload.effects if isinstance(e, Transition) and e.machine in OWN_MACHINES]
+    if carried and payload.type != "key.rotate":
+        raise MalformedPayload(reason=f"an entry of type {payload.type} carries no step of a key or the log")
+
+
+def _check_suites(payload: Payload) -> None:
+    """The first entry names the hash and the signature suite of the whole log; these are the ones we know."""
+    for name, known in (("hash", HASH), ("suite", SUITE)):
+        if payload.facts.get(name, known) != known:
+            raise MalformedPayload(reason=f"the log's {name} {payload.facts[name]!r} is unknown")

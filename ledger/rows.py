@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from ledger.books import Account, Block, Books, Reservation
 from ledger.canonical import JsonValue, decode, encode
 from ledger.effects import Effect, Limit, OpenBlock, Post, Posting, Transfer
+from ledger.log_keys import LogKey
 from ledger.replay import ActorKey, Entry
 from ledger.units import UnitRange
 
@@ -102,7 +103,9 @@ def reservation_row(held: Reservation) -> Row:
 
 
 def key_of(row: sa.RowMapping) -> ActorKey:
-    return ActorKey(row["keyid"], row["public_key"], row["person"], row["custody"])
+    return ActorKey(
+        row["keyid"], row["public_key"], row["person"], row["custody"], row["idx"], row["ended_idx"]
+    )
 
 
 def key_row(key: ActorKey, index: int) -> Row:
@@ -112,7 +115,16 @@ def key_row(key: ActorKey, index: int) -> Row:
         "person": key.person,
         "custody": key.custody,
         "idx": index,
+        "ended_idx": key.ended_index,
     }
+
+
+def log_key_of(row: sa.RowMapping) -> LogKey:
+    return LogKey(row["vkey"], row["idx"], row["ended_idx"])
+
+
+def log_key_row(key: LogKey) -> Row:
+    return {"vkey": key.vkey, "idx": key.index, "ended_idx": key.ended_index}
 
 
 def books_rows(books: Books) -> dict[str, list[Row]]:

@@ -1,8 +1,8 @@
 """The ledger's tables: the log itself, and what the log implies.
 
 `log` and `checkpoint` are the truth in the database; `account`, `posting`, `block`, `reservation`, `series`,
-`subject_state` and `actor_key` are projections that `ledger.log` writes in the same transaction and that an
-audit rebuilds. Append-only tables are guarded by triggers in the migrations against UPDATE, DELETE and
+`subject_state`, `actor_key` and `log_key` are projections that `ledger.log` writes in the same transaction and
+that an audit rebuilds. Append-only tables are guarded by triggers in the migrations against UPDATE, DELETE and
 (PostgreSQL) TRUNCATE.
 
 Every column says in `info["truth"]` what it is: `logged` (a function of the log), `committed` (bound by a
@@ -134,4 +134,13 @@ actor_key = Table(
     logged("person", String(200), index=True),
     logged("custody", String(10)),
     logged("idx", BigInteger),
+    logged("ended_idx", BigInteger, nullable=True),
+)
+
+log_key = Table(
+    "log_key",
+    metadata,
+    logged("vkey", String(400), primary_key=True),
+    logged("idx", BigInteger),
+    logged("ended_idx", BigInteger, nullable=True),
 )
