@@ -1,9 +1,9 @@
 """The ledger's tables: the log itself, and what the log implies.
 
 `log` and `checkpoint` are the truth in the database; `account`, `posting`, `block`, `reservation`, `series`,
-`subject_state`, `actor_key` and `log_key` are projections that `ledger.log` writes in the same transaction and
-that an audit rebuilds. Append-only tables are guarded by triggers in the migrations against UPDATE, DELETE and
-(PostgreSQL) TRUNCATE.
+`subject_state`, `actor_key` and `log_key` are projections that `ledger.log` writes in the same transaction
+and that an audit rebuilds. Append-only tables are guarded by triggers in the migrations against UPDATE,
+DELETE and (PostgreSQL) TRUNCATE.
 
 Every column says in `info["truth"]` what it is: `logged` (a function of the log), `committed` (bound by a
 digest in the log) or `working`. Here all are `logged` but `cosigned`, which is what witnesses answered.
