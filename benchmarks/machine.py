@@ -27,3 +27,8 @@ def _first(path: str, key: str, separator: str = ":") -> str:
 def _memory() -> str:
     kibibytes = int(_first("/proc/meminfo", "MemTotal").split()[0])
     return f"{kibibytes / 2**20:.0f} GiB"
+
+
+def peak_mib(process: int | str) -> float:
+    """The most memory that a process (or `self`) has held so far, in MiB."""
+    return int(_first(f"/proc/{process}/status", "VmHWM").split()[0]) / 1024

@@ -29,10 +29,14 @@ class NoPostgres(RuntimeError):
 
 
 class Cluster:
-    """A PostgreSQL cluster in a folder of its own, without durability, reached by a socket in that folder."""
+    """A PostgreSQL cluster in a folder of its own, reached by a socket in that folder.
 
-    def __init__(self, programs: Path) -> None:
+    Without durability, which tests do not need, unless it is `durable`.
+    """
+
+    def __init__(self, programs: Path, *, durable: bool = False) -> None:
         self.programs = programs
+        self._durable = durable
         self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir=_short_folder()))
         self._user = servant()
         self._data = self.folder / "data"
@@ -57,9 +61,9 @@ class Cluster:
         """Make the cluster and start it; raises NoPostgres with what the programs said."""
         form = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
         self._run("initdb", "-D", str(self._data), *form)
+        lax = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off "
         options = (
-            f"-c listen_addresses= -c unix_socket_directories={self.folder} -c fsync=off "
-            "-c full_page_writes=off -c synchronous_commit=off "
+            f"-c listen_addresses= -c unix_socket_directories={self.folder} {'' if self._durable else lax}"
             "-c max_connections=60 -c shared_buffers=64MB -c timezone=UTC"
         )
         log = self.folder / "server.log"
@@ -124,7 +128,7 @@ def _run_as(
     return done.returncode
 
 
-def start_cluster() -> Cluster:
+def start_cluster(*, durable: bool = False) -> Cluster:
     """The first cluster that starts, started; the caller stops it. NoPostgres lists why each place failed."""
     reasons: list[str] = []
     for programs in places():
@@ -132,7 +136,7 @@ def start_cluster() -> Cluster:
             reasons.append(reason)
             continue
         try:
-            return Cluster(programs).__enter__()  # a failed start has removed its folder
+            return Cluster(programs, durable=durable).__enter__()  # a failed start has removed its folder
         except NoPostgres as refused:
             reasons.append(str(refused))
     if not reasons:

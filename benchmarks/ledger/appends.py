@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
+from random import Random
 from typing import Any
 
 import sqlalchemy as sa
@@ -56,9 +58,7 @@ def received(wire: bytes, *, rooms: bool) -> Work:
     return work
 
 
-def append(
-    installation: Installation, wires: Sequence[Wire], group: int, *, rooms: bool = False
-) -> Appended:
+def append(installation: Installation, wires: Sequence[Wire], group: int, *, rooms: bool = False) -> Appended:
     """Send the entries in chunks of `group` at once, the next when the last was answered.
 
     Raises what the writer refuses: a rate of refusals is no rate of appends.
@@ -81,3 +81,29 @@ def append(
 def _commits(installation: Installation) -> int:
     with installation.database.read() as session:
         return session.scalar(sa.select(sa.func.count()).select_from(tables.checkpoint)) or 0
+
+
+def paced(
+    installation: Installation, wires: Sequence[Wire], rate: float, random_source: Random
+) -> list[float]:
+    """Seconds from when each entry was due to its answer, for single entries that come at random moments,
+    `rate` a second on average, whether those before them were answered or not.
+    """
+    works = [(received(wire, rooms=False), entry_id) for entry_id, wire in wires]
+    latencies_s: list[float] = []
+    answers = []
+    due = time.perf_counter()
+    for work, entry_id in works:
+        due += random_source.expovariate(rate)
+        while (early := due - time.perf_counter()) > 0:
+            time.sleep(early)
+        answer = installation.writer.submit(work, entry_id)
+        answer.add_done_callback(partial(_note, latencies_s, due))
+        answers.append(answer)
+    for answer in answers:
+        answer.result()
+    return latencies_s
+
+
+def _note(latencies_s: list[float], due: float, _answer: Future[int]) -> None:
+    latencies_s.append(time.perf_counter() - due)

@@ -4,9 +4,12 @@ Every entry is one deposit as the accounts room logs it: a transfer of two posti
 signed by the client beforehand. So a registry's audit accepts a log of them, not only the ledger's.
 """
 
+import secrets
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -34,7 +37,8 @@ class World:
     """A bank whose clerks sign, and the organisations whose accounts they credit."""
 
     bank: str
-    clerks: tuple[tuple[Mandate, SigningKey], ...]
+    clerks: tuple[tuple[Mandate, bytes], ...]
+    """With the seeds of their keys, so that other processes can sign for them."""
     receivers: tuple[str, ...]
     api_key: str
     """Of a teller of the bank whose key the registry keeps."""
@@ -42,8 +46,8 @@ class World:
     def payloads(self, start: int, count: int) -> Iterator[tuple[Payload, SigningKey]]:
         """The deposits from number `start` on, each with the key of the clerk who is to sign it."""
         for n in range(start, start + count):
-            mandate, key = self.clerks[n % len(self.clerks)]
-            yield self._deposit(n, mandate), key
+            mandate, seed = self.clerks[n % len(self.clerks)]
+            yield self._deposit(n, mandate), _key(seed)
 
     def envelopes(self, start: int, count: int) -> Iterator[tuple[str, Envelope]]:
         """The same, signed: request id and envelope."""
@@ -54,11 +58,20 @@ class World:
         """The same as the bytes that a client sends."""
         return [(entry_id, encode(signed.to_json())) for entry_id, signed in self.envelopes(start, count)]
 
+    def credited(self, count: int) -> dict[str, int]:
+        """What the first `count` deposits leave in each account, in fen."""
+        sums: Counter[str] = Counter()
+        for n in range(count):
+            sums[cash_account(self.receivers[n % len(self.receivers)])] += amount_fen(n)
+        return dict(sums)
+
     def _deposit(self, n: int, by: Mandate) -> Payload:
         entry_id = str(uuid.uuid4())
         receiver = self.receivers[n % len(self.receivers)]
-        amount_fen = 100 + n % 9973
-        postings = (Posting(BANK_ACCOUNT, MONEY, -amount_fen), Posting(cash_account(receiver), MONEY, amount_fen))
+        postings = (
+            Posting(BANK_ACCOUNT, MONEY, -amount_fen(n)),
+            Posting(cash_account(receiver), MONEY, amount_fen(n)),
+        )
         return Payload(
             type="act",
             id=entry_id,
@@ -70,7 +83,12 @@ class World:
             action="record",
             before=DEPOSIT.initial,
             after=DEPOSIT.step(DEPOSIT.initial, "record", entry_id).after,
-            facts={"bank": self.bank, "organisation": receiver, "amount_fen": amount_fen, "reference": f"R-{n}"},
+            facts={
+                "bank": self.bank,
+                "organisation": receiver,
+                "amount_fen": amount_fen(n),
+                "reference": f"R-{n}",
+            },
             effects=(Transfer(entry_id, postings),),
         )
 
@@ -81,11 +99,22 @@ def found(folder: Path, database_url: str | None = None) -> tuple[Installation, 
     bank = register_organisation(installation, "bank", Role.BANK, COUNTY)
     clerks = []
     for n in range(CLERKS):
-        key = SigningKey.generate()
-        public = key.public_bytes.hex()
-        clerks.append((register_person(installation, bank, Role.BANK, f"clerk {n}", public), key))
+        seed = secrets.token_bytes(32)
+        public = _key(seed).public_bytes.hex()
+        clerks.append((register_person(installation, bank, Role.BANK, f"clerk {n}", public), seed))
     teller = register_person(installation, bank, Role.BANK, "teller")
     receivers = tuple(
-        register_organisation(installation, f"receiver {n}", Role.ENTERPRISE, COUNTY) for n in range(RECEIVERS)
+        register_organisation(installation, f"receiver {n}", Role.ENTERPRISE, COUNTY)
+        for n in range(RECEIVERS)
     )
     return installation, World(bank, tuple(clerks), receivers, issue_api_key(installation, teller))
+
+
+def amount_fen(n: int) -> int:
+    """Of deposit number `n`."""
+    return 100 + n % 9973
+
+
+@cache
+def _key(seed: bytes) -> SigningKey:
+    return SigningKey.from_seed(seed)

@@ -1,0 +1,118 @@
+"""Appends over HTTP: the real server in its own process, clients in another, requests made beforehand."""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks import machine
+from benchmarks.ledger import clients
+from benchmarks.ledger.rounds import ResultWrong, percentile
+from benchmarks.ledger.world import World, amount_fen
+
+CHECKOUT: Final = Path(__file__).parents[2]
+PATIENCE_S: Final = 60.0
+DEPOSITS: Final = "/api/v1/deposits"
+
+
+@dataclass(slots=True)
+class Server:
+    """A `tanhui serve`; `entries` are the log positions that its clients were told."""
+
+    process: subprocess.Popen[str]
+    port: int
+    world: World
+    folder: Path
+    sent: int = 0
+    entries: set[int] = field(default_factory=set)
+
+    @property
+    def memory_mib(self) -> float:
+        return machine.peak_mib(self.process.pid)
+
+    def deposits(self, count: int) -> list[bytes]:
+        """Requests of one entry each, by the teller, whose key the registry keeps."""
+        requests = []
+        for n in range(self.sent, self.sent + count):
+            body = {
+                "organisation": self.world.receivers[n % len(self.world.receivers)],
+                "amount_fen": amount_fen(n),
+                "reference": f"H-{n}",
+            }
+            headers = {"Authorization": f"Bearer {self.world.api_key}", "Idempotency-Key": str(uuid.uuid4())}
+            requests.append(clients.request_bytes(DEPOSITS, json.dumps(body).encode(), headers))
+        self.sent += count
+        return requests
+
+    def answer(
+        self, requests: Sequence[bytes], count: int, entries: int
+    ) -> tuple[float, Mapping[str, float]]:
+        """Entries per second with `count` clients, who are told `entries` new log positions."""
+        path = self.folder / "requests"
+        clients.save(path, requests)
+        line = [sys.executable, "-m", "benchmarks.ledger.clients", str(self.port), str(count), str(path)]
+        done = subprocess.run(line, check=False, capture_output=True, text=True, cwd=CHECKOUT)
+        if done.returncode != 0:
+            raise ResultWrong(f"the clients say: {done.stderr.strip()[-500:]}")
+        said = json.loads(done.stdout)
+        self.note(said["bodies"], entries)
+        milliseconds = [1e3 * seconds for seconds in said["latencies_s"]]
+        return entries / said["seconds"], {
+            "p50_ms": percentile(milliseconds, 0.5),
+            "p99_ms": percentile(milliseconds, 0.99),
+        }
+
+    def note(self, bodies: Sequence[dict[str, Any]], entries: int) -> None:
+        """Keep the positions that were answered; `ResultWrong` for one told twice or missing."""
+        told = [receipt["index"] for body in bodies for receipt in body["entries"]]
+        if len(told) != entries or len(set(told)) != entries or not self.entries.isdisjoint(told):
+            raise ResultWrong(f"{entries} entries were sent, {len(set(told))} positions were answered")
+        self.entries |= set(told)
+
+
+@contextmanager
+def serving(home: Path, world: World) -> Iterator[Server]:
+    """`tanhui serve` on an existing installation, ready to answer; ended when the block ends."""
+    command = [sys.executable, "-m", "registry.cli", "serve", "--home", str(home), "--port", "0"]
+    process = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)
+    try:
+        port = _port_of(process)
+        _wait_until_answered(port)
+        with tempfile.TemporaryDirectory() as folder:
+            yield Server(process, port, world, Path(folder))
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_S)
+
+
+def _port_of(process: subprocess.Popen[str]) -> int:
+    """As the server says it, after what else it has to say."""
+    assert process.stdout is not None
+    said = ""
+    for line in process.stdout:
+        said += line
+        found = re.search(r"^serving .* at http://[^ ]+:(\d+)\s*$", line)
+        if found is not None:
+            return int(found[1])
+    raise ResultWrong(f"the server says: {said!r}")
+
+
+def _wait_until_answered(port: int) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/log/checkpoint", timeout=PATIENCE_S):
+                return
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
