@@ -13,7 +13,7 @@ from ledger import tables
 from ledger.errors import LedgerRefusal
 from ledger.merkle import Frontier, leaf_hash
 from ledger.replay import LedgerState
-from ledger.rows import books_rows, key_row, posting_rows
+from ledger.rows import books_rows, key_row, log_key_row, posting_rows
 from registry.catalogue import PROJECTIONS
 from registry.database import Base
 from registry.projections import project, steps_of
@@ -36,7 +36,6 @@ class Replayed:
         self._log: list[dict[str, Any]] = []
         self._postings: list[dict[str, Any]] = []
         self._steps: dict[tuple[str, str], dict[str, Any]] = {}
-        self._key_index: dict[str, int] = {}
         self._origin = ""
 
     def see(self, _index: int, leaf: bytes) -> None:
@@ -62,8 +61,6 @@ class Replayed:
             self._steps[key] = {
                 "machine": step.machine, "subject": step.subject, "state": step.after, "idx": entry.index,
             }  # fmt: skip
-        for keyid in state.keys.keys() - self._key_index.keys():
-            self._key_index[keyid] = entry.index
         if entry.payload.type == "genesis":
             self._origin = entry.payload.subject
         self._frontier.append(digest)
@@ -83,8 +80,8 @@ class Replayed:
         for name, rows in books_rows(self._state.books).items():
             self._insert(name, rows)
         self._insert("subject_state", list(self._steps.values()))
-        keys = [key_row(key, self._key_index[key.keyid]) for key in self._state.keys.values()]
-        self._insert("actor_key", keys)
+        self._insert("actor_key", [key_row(key, key.index) for key in self._state.keys.values()])
+        self._insert("log_key", [log_key_row(key) for key in self._state.log_keys or ()])
         head = {
             "one": 1,
             "origin": self._origin,
