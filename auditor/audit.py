@@ -6,7 +6,6 @@ contracts, not with entries.
 """
 
 import gc
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,18 +13,22 @@ from datetime import date, datetime, timedelta, timezone
 from typing import ClassVar, Final
 
 from auditor.findings import NEED_MORE_THAN_THE_LOG, Report
-from auditor.published import Lying, Published, Sizes
+from auditor.published import Lying, Published, Sizes, entry_time
 from auditor.replay import Replay
 from auditor.rooms import JUDGES, Judge
 from ledger.client import Files, Head, LogClient, LogWrong, Visitor, read_head
 from ledger.errors import LedgerRefusal
 from ledger.note import MAX_NOTE_BYTES, NoteVerifier, parse_note, verified_signers
-from ledger.tiles import CHECKPOINT
+from ledger.tiles import CHECKPOINT, TILE_WIDTH
 
 Progress = Callable[[str, int, int], None]
 
 CHINA: Final = timezone(timedelta(hours=8))
-_AT: Final = re.compile(rb'\{"at":([0-9]{1,16}),')
+
+
+class DayBeforeLog(LedgerRefusal):
+    code: ClassVar[str] = "day_before_log"
+    template: ClassVar[str] = "The log's first entry came after {day}; nothing stood then."
 
 
 class SizeBeyondLog(LedgerRefusal):
@@ -82,6 +85,7 @@ def audit_log(
     lying: Lying | None = None,
     visit: Visitor = unseen,
     progress: Progress = silent,
+    threads: int = 1,
 ) -> Audited:
     """Audit the log in `files` that one of `verifiers` signs. What is wrong is in the report.
 
@@ -93,22 +97,25 @@ def audit_log(
     head = read_checkpoint(files, verifiers, report)
     if head is None:
         return Audited(report, Replay(report, judges))
-    size = head.checkpoint.size
-    if until.size is not None and not 0 < until.size <= size:
-        raise SizeBeyondLog(size=size, asked=until.size)
     client = LogClient(files, verifiers[0])
+    try:
+        end = _end_of(client, head.checkpoint.size, until)
+    except LogWrong as wrong:
+        _find_wrong(wrong, report)
+        return Audited(report, Replay(report, judges), head)
     published = Published(client, head, report, Lying.of(files) if lying is None else lying, sizes)
-    replay = Replay(report, judges, published.recall)
+    replay = Replay(report, judges, published.recall, threads)
     audited = Audited(report, replay, head)
     try:
         with _steady_memory():
-            _walk(published, audited, until, visit, progress)
+            _walk(published, audited, until, end, visit, progress)
+            audited.followed = replay.settle() and audited.followed
     except LogWrong as wrong:
-        place = str(wrong.facts["place"])
-        report.find("L1" if place == CHECKPOINT else "L2", place, wrong.facts["reason"])
+        _find_wrong(wrong, report)
         audited.followed = False
     finally:
         published.close()
+        replay.close()
     report.size = replay.size
     if audited.followed:
         replay.finish()
@@ -121,11 +128,12 @@ def audit_alone(
     verifiers: Sequence[NoteVerifier],
     until: Until | None = None,
     progress: Progress = silent,
+    threads: int = 1,
 ) -> Audited:
     """As `audit_log`, and the report says what a log alone cannot decide."""
     report = Report()
     report.skipped |= dict.fromkeys(NEED_MORE_THAN_THE_LOG, "not checked: it needs more than the log")
-    return audit_log(files, verifiers, until, report=report, progress=progress)
+    return audit_log(files, verifiers, until, report=report, progress=progress, threads=threads)
 
 
 def read_checkpoint(files: Files, verifiers: Sequence[NoteVerifier], report: Report) -> Head | None:
@@ -145,34 +153,58 @@ def read_checkpoint(files: Files, verifiers: Sequence[NoteVerifier], report: Rep
     return None
 
 
-def _walk(published: Published, audited: Audited, until: Until, visit: Visitor, progress: Progress) -> None:
-    """Every bundle in order; entries are judged up to where `until` says, or until one does not follow."""
-    replay, end_ms = audited.replay, until.before_ms
-    end = published.size if until.size is None else until.size
-    walked = published.size if until.whole or until.size is None else end
+def _find_wrong(wrong: LogWrong, report: Report) -> None:
+    place = str(wrong.facts["place"])
+    report.find("L1" if place == CHECKPOINT else "L2", place, wrong.facts["reason"])
+
+
+def _end_of(client: LogClient, size: int, until: Until) -> int:
+    """How many entries are to be audited. A day's end is searched for by halves; what this reads is believed
+    only when the walk has shown the last entry before it, and a proof the first one after it.
+    """
+    if until.size is not None and not 0 < until.size <= size:
+        raise SizeBeyondLog(size=size, asked=until.size)
+    before_ms = until.before_ms
+    if before_ms is None:
+        return size if until.size is None else until.size
+    low, high = 0, size
+    while low < high:
+        middle = (low + high) // 2
+        if entry_time(_leaf(client, size, middle)) < before_ms:
+            low = middle + 1
+        else:
+            high = middle
+    if low == 0:
+        raise DayBeforeLog(day=until.day)
+    return low
+
+
+def _leaf(client: LogClient, size: int, index: int) -> bytes:
+    return client.bundle(index // TILE_WIDTH, size)[index % TILE_WIDTH]
+
+
+def _walk(
+    published: Published, audited: Audited, until: Until, end: int, visit: Visitor, progress: Progress
+) -> None:
+    """Every bundle in order; entries are judged up to `end`, or until one does not follow."""
+    replay = audited.replay
+    walked = published.size if until.whole else end
     judging = True
     for first, entries in published.bundles(walked):
         for index, leaf in enumerate(entries, first):
             if not judging or index >= end:
                 break
-            if end_ms is not None and _at_ms(leaf) >= end_ms:
-                audited.followed = True
-                published.stop(leaf)
-                return
-            judging = replay.see(leaf) is not None
+            judging = replay.see(leaf) is not None and replay.signatures.fault is None
             if judging:
                 visit(index, leaf)
         progress("replay", min(first + len(entries), walked), walked)
     if walked == published.size:
         published.finish()
     else:
-        published.stop()
+        published.stop(None if until.day is None else until.before_ms)
     audited.followed = judging
-
-
-def _at_ms(leaf: bytes) -> int:
-    match = _AT.match(leaf)
-    return 0 if match is None else int(match[1])
+    if judging and until.before_ms is not None and replay.at_ms >= until.before_ms:
+        raise LogWrong(place=f"entry {end - 1}", reason="it is of another time than it was shown with before")
 
 
 def _check_head(head: Head, verifiers: Sequence[NoteVerifier], replay: Replay, report: Report) -> None:

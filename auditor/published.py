@@ -5,6 +5,7 @@ that the entries give, and at the end the entries to the signed root. Kept in me
 The leaf hashes go to a temporary file, so that an entry that is read a second time is the same entry.
 """
 
+import re
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +28,7 @@ from ledger.merkle import (
 )
 from ledger.tiles import CHECKPOINT, TILE_HEIGHT, TILE_WIDTH, TilePath, encode_entry_bundle, parse_path
 
+_AT: Final = re.compile(rb'\{"at":([0-9]{1,16}),')
 Place = tuple[int | None, int]
 """A tile: level (None for a bundle) and number."""
 
@@ -56,6 +58,12 @@ class Tree:
         for _, left in reversed(self._edge[:-1]):
             value = sha256(b"\x01" + left + value).digest()
         return value
+
+
+def entry_time(leaf: bytes) -> int:
+    """The time a leaf begins with, in milliseconds since 1970; 0 for what is no leaf."""
+    match = _AT.match(leaf)
+    return 0 if match is None else int(match[1])
 
 
 def subtree(row: Sequence[bytes]) -> bytes:
@@ -133,17 +141,20 @@ class Published:
         if self._lying is not None:
             self._lying.finish(self._report)
 
-    def stop(self, beyond: bytes | None = None) -> None:
-        """The walk stops before the end of the log: prove that what it saw is the beginning of it, and that
-        the entry `beyond`, if one was looked at, is the next.
+    def stop(self, before_ms: int | None = None) -> None:
+        """The walk stops before the end of the log: prove that what it saw is the beginning of it, and where
+        it stopped at an instant, that the next entry is not of before.
         """
         old, nodes = self.tree.size, self._client.nodes(self.size)
         try:
             proof = consistency_proof(old, self.size, nodes)
             verify_consistency(old, self.size, proof, self.tree.root(), self._root)
-            if beyond is not None:
+            if before_ms is not None:
+                beyond = self._client.bundle(old // TILE_WIDTH, self.size)[old % TILE_WIDTH]
                 path = inclusion_proof(old, self.size, nodes)
                 verify_inclusion(old, self.size, sha256(b"\x00" + beyond).digest(), path, self._root)
+                if entry_time(beyond) < before_ms:
+                    raise LogWrong(place=f"entry {old}", reason="it is of an earlier time than shown before")
         except LogWrong:
             raise
         except LedgerRefusal as refusal:

@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from auditor.effects import Contradiction, name_of
 from auditor.entries import Entry
+from auditor.signatures import Signatures
 from ledger.envelope import PAYLOAD_TYPE
 from ledger.errors import LedgerRefusal
-from ledger.keys import check_public_key, verify_signature
+from ledger.keys import check_public_key
 from ledger.keys import keyid as keyid_of
 from ledger.note import NoteVerifier
 
@@ -57,8 +58,10 @@ class Register:
 
     # -- signatures
 
-    def check(self, entry: Entry, verifying: bool = True) -> None:
-        """Every signature is by a key of the register that has not ended, and verifies. Names the persons."""
+    def check(self, entry: Entry, signatures: Signatures) -> None:
+        """Every signature is by a key of the register that has not ended; whether it verifies is left to
+        `signatures`. Names the persons.
+        """
         persons = []
         message = b"%b%d %b" % (_PREFIX, len(entry.payload), entry.payload)
         for keyid, signature in zip(entry.keyids, entry.signatures, strict=True):
@@ -67,8 +70,7 @@ class Register:
                 raise Contradiction(f"the key {keyid} is not registered")
             if key.ended is not None:
                 raise Contradiction(f"the key {keyid} was ended by entry {key.ended}")
-            if verifying:
-                verify_signature(key.public, signature, message)
+            signatures.take(entry.index, key.public, signature, message)
             persons.append(key.person)
         entry.persons = tuple(persons)
 

@@ -18,6 +18,7 @@ from auditor.history import History, no_recall
 from auditor.holdings import Holdings
 from auditor.register import Register
 from auditor.rooms import JUDGES, Judge, Rooms
+from auditor.signatures import Signatures
 from auditor.spill import Spill
 from ledger.errors import LedgerRefusal
 from ledger.merkle import leaf_hash
@@ -38,8 +39,7 @@ class Replay:
         report: Report,
         judges: Mapping[Judge, str] = JUDGES,
         recall: Recall = no_recall,
-        *,
-        verifying: bool = True,
+        threads: int = 1,
     ) -> None:
         self.report: Final = report
         self.register: Final = Register()
@@ -49,7 +49,7 @@ class Replay:
         self.rooms: Final = Rooms(judges, History(recall=recall))
         self.size = 0
         self.at_ms = 0
-        self._verifying = verifying
+        self.signatures: Final = Signatures(threads)
         self._recall = recall
         self._seen = Spill()
 
@@ -78,9 +78,19 @@ class Replay:
         self.at_ms = entry.at_ms
         return entry
 
+    def settle(self) -> bool:
+        """Whether every signature so far is known to be good, after waiting for those under way."""
+        fault = self.signatures.settle()
+        if fault is not None:
+            self.report.find("L3", f"entry {fault[0]}", fault[1])
+        return fault is None
+
     def finish(self) -> None:
         """What holds at the end only."""
         self.holdings.finish(self.books, self.report)
+
+    def close(self) -> None:
+        self.signatures.close()
         self._seen.close()
 
     # -- one entry
@@ -88,7 +98,7 @@ class Replay:
     def _follow(self, entry: Entry) -> tuple[bool, ...]:
         self._check_place(entry)
         self.register.before(entry)
-        self.register.check(entry, self._verifying)
+        self.register.check(entry, self.signatures)
         firsts = self._step(entry)
         self.register.after(entry)
         self.books.apply(entry.effects, entry.at_ms)

@@ -17,11 +17,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from sqlalchemy.exc import ArgumentError, OperationalError
 
 from geo.errors import GeoRefusal
-from ledger.client import LogClient, LogWrong
+from ledger.client import Files, FolderFiles, LogClient, LogWrong, files_at
 from ledger.errors import LedgerRefusal
 from ledger.note import NoteVerifier
 from registry.errors import HomeMissing, RegistryRefusal, TablesMissing
@@ -305,41 +304,60 @@ def audit(
     log_only: Annotated[
         bool, typer.Option("--log-only", help="use nothing but log/ and log.vkey, as a stranger has them")
     ] = False,
+    log: LogOption = None,
+    vkey: VkeyOption = None,
+    size: Annotated[
+        int | None, typer.Option("--size", min=1, help="audit the first N entries and say what stood then")
+    ] = None,
+    date: Annotated[
+        datetime | None,
+        typer.Option(
+            "--date", formats=["%Y-%m-%d"], help="and say what stood at the end of this day in China"
+        ),
+    ] = None,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="threads that verify signatures")] = 1,
     as_json: JsonOption = False,
 ) -> None:
-    """Replay the published log from zero and hold tables, rules and certificates against it."""
-    from registry.transparency.audit import audit as run_audit
+    """Judge a published log entry by entry, and hold an installation's tables and certificates to it."""
+    from registry import audit_command as desk
 
-    target = existing(folder or home)
-    own_tables = target.database_url == Home.at(target.path).database_url
-    if not log_only and own_tables and not target.own_tables.exists():
-        raise TablesMissing(path=str(target.path))
+    at_desk = log is not None or log_only or size is not None or date is not None
     with progress_bar() as advance:
-        report = run_audit(target, advance, log_only=log_only)
+        if at_desk:
+            files, key = _log_and_key(folder or home, log, vkey)
+            day = None if date is None else date.date()
+            audited, until = desk.audit_published(files, key, size, day, threads, advance)
+            report, said = audited.report, desk.answer_json(audited)
+        else:
+            report = _audit_home(existing(folder or home), advance)
+            said = report.to_json()
     if as_json:
-        console.print_json(json.dumps(report.to_json()))
+        console.print_json(json.dumps(said))
     else:
-        _print_report(report)
+        desk.print_report(console, report)
+        if at_desk:
+            desk.print_standing(console, audited, until)
     if not report.passed:
         raise typer.Exit(1)
 
 
-def _print_report(report: Any) -> None:
-    table = Table(title=f"audit of {report.size} entries", title_justify="left")
-    for heading in ("check", "what holds", "checked", "verdict"):
-        table.add_column(heading, justify="right" if heading == "checked" else "left")
-    for check, meaning, made, verdict in report.lines():
-        colour = {"ok": "green", "FAILED": "red"}.get(verdict, "yellow")
-        table.add_row(check, meaning, f"{made:,}", f"[{colour}]{verdict}[/{colour}]")
-    console.print(table)
-    for finding in report.findings:
-        console.print(f"[red]{finding.check}[/red] {finding.where}: {finding.what}", soft_wrap=True)
-    for note in report.notes:
-        console.print(f"[yellow]{note.check}[/yellow] {note.where}: {note.what}", soft_wrap=True)
-    verdict = (
-        "[green]passed[/green]" if report.passed else f"[red]failed[/red]: {len(report.findings)} findings"
-    )
-    console.print(f"audit {verdict}")
+def _audit_home(target: Home, advance: Callable[[str, int, int], None]) -> Any:
+    from registry.transparency.audit import audit as run_audit
+
+    own_tables = target.database_url == Home.at(target.path).database_url
+    if own_tables and not target.own_tables.exists():
+        raise TablesMissing(path=str(target.path))
+    return run_audit(target, advance)
+
+
+def _log_and_key(home: Path | None, log: str | None, vkey: str | None) -> tuple[Files, str]:
+    """The log that was named, with its key; else the home's own."""
+    if log is None:
+        own = existing(home)
+        return FolderFiles(own.log), vkey or str(own.vkey)
+    if vkey is None:
+        raise typer.BadParameter("--log needs --vkey: a log does not vouch for its own key")
+    return files_at(log), vkey
 
 
 @app.command()
@@ -490,14 +508,8 @@ def export(
 
 def _log_client(home: Path | None, log: str | None, vkey: str | None) -> LogClient:
     """The log that was named, with its key; else the home's own."""
-    from ledger.client import FolderFiles, files_at
-
-    if log is None:
-        own = existing(home)
-        return LogClient(FolderFiles(own.log), _verifier(vkey or str(own.vkey)))
-    if vkey is None:
-        raise typer.BadParameter("--log needs --vkey: a log does not vouch for its own key")
-    return LogClient(files_at(log), _verifier(vkey))
+    files, key = _log_and_key(home, log, vkey)
+    return LogClient(files, _verifier(key))
 
 
 def _verifier(vkey: str) -> NoteVerifier:

@@ -18,6 +18,7 @@ from ledger.entry import Payload
 from ledger.envelope import Envelope, encode_leaf
 from ledger.keys import SigningKey
 from ledger.log import LedgerTransaction
+from ledger.replay import UnknownKey
 from ledger.tiles import entries_path
 from registry.accounts.models import Organisation
 from registry.accounts.service import AccountsDirectory, EndMandate, RecordDeposit, RegisterPerson
@@ -226,9 +227,10 @@ def test_no_key_is_added_to_the_installations_own_or_to_nobody(forger: Forger, p
 
 
 def test_a_key_that_vouches_for_itself_does_not_follow_from_the_log(forger: Forger) -> None:
+    """The ledger takes no such entry, whoever asks; the auditor's own verdict is in `tests/auditor`."""
     key = SigningKey.generate()
-    forger.write(adds(ROOT, key, "root"), key, checked=False)
-    assert forger.caught("L3")
+    with pytest.raises(UnknownKey):
+        forger.write(adds(ROOT, key, "root"), key, checked=False)
 
 
 def adds(by: Mandate, key: SigningKey, person: str) -> Payload:
@@ -310,4 +312,4 @@ def test_the_time_of_an_entry_is_bound_by_the_tree(forger: Forger) -> None:
     original = path.read_bytes()
     at = original.index(b'{"at":') + len(b'{"at":')
     path.write_bytes(original[:at] + b"2" + original[at + 1 :])
-    assert forger.caught("L1")
+    assert forger.caught("L2")
