@@ -167,14 +167,21 @@ def migrate(url: str, revision: str = "head") -> None:
     Processes that start at once do it one after another. Raises `SchemaNewer`, and changes nothing, when a
     newer program wrote the database.
     """
+    require_known(url)
     config = migration_config(url)
-    script = ScriptDirectory.from_config(config)
-    target = script.get_current_head() if revision == "head" else revision
-    found = schema_revision(url)
+    target = ScriptDirectory.from_config(config).get_current_head() if revision == "head" else revision
+    if schema_revision(url) != target:
+        command.upgrade(config, revision)
+
+
+def require_known(url: str, revision: str | None = None) -> None:
+    """`SchemaNewer` unless this program knows the schema `revision`, by default the one that the database at
+    `url` has.
+    """
+    script = ScriptDirectory.from_config(migration_config(url))
+    found = schema_revision(url) if revision is None else revision
     if found is not None and found not in {known.revision for known in script.walk_revisions()}:
         raise SchemaNewer(found=found, known=str(script.get_current_head()))
-    if found != target:
-        command.upgrade(config, revision)
 
 
 def schema_revision(url: str) -> str | None:

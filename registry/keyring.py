@@ -64,10 +64,22 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
+class PassphraseMissing(RegistryRefusal):
+    """Keys without what opens them, as a restored backup has them. A new passphrase would open none."""
+
+    code: ClassVar[str] = "passphrase_missing"
+    template: ClassVar[str] = (
+        "The keys in {folder} need their passphrase: "
+        "set TANHUI_KEY_PASSPHRASE or put the file `secret` there."
+    )
+
+
 def _secret(folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / "secret"
     if not path.exists():
+        if any(folder.glob("*.pem")):
+            raise PassphraseMissing(folder=str(folder))
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(32))

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import sqlalchemy as sa
-from shapely import union_all
+from shapely import Polygon, union_all
 from sqlalchemy.orm import Session
 
 from geo.crs import area_m2
@@ -43,6 +43,8 @@ from registry.projects.models import ClaimCell, LandClaim
 from registry.projects.rules import ClaimRefused, DateRange
 
 FOREVER: Final = "9999-12-31"
+NOWHERE: Final = -1
+"""The cell of a claim whose outline was lost with a database: it may be anywhere, so everybody meets it."""
 MOST_NAMED: Final = 50
 
 
@@ -120,6 +122,9 @@ def check(
     the ground until the transaction ends.
     """
     lock_ground(session, [candidate])
+    for one in _unplaced(session, pool):
+        if one.claim not in except_claims and _competes(one, period, programme.id, today):
+            raise GroundErased(parcel=one.parcel)
     known = _claims_on(session, cells(candidate), pool)
     own_order = min((one.order for one in known if one.claim in except_claims), default=None)
     rivals = [
@@ -162,6 +167,11 @@ def index_claim(session: Session, claim: str, ground: Polygonal) -> None:
     session.execute(sa.insert(ClaimCell), [{"cell": cell, "claim_id": claim} for cell in cells(ground)])
 
 
+def index_unplaced(session: Session, claim: str) -> None:
+    """Make a claim findable of which nobody knows any more where it lies."""
+    session.execute(sa.insert(ClaimCell), [{"cell": NOWHERE, "claim_id": claim}])
+
+
 def programme_code(programme: str) -> str:
     """A programme's code without the version: its versions are one programme."""
     return programme.rpartition(".")[0]
@@ -190,6 +200,12 @@ def _claims_on(session: Session, touched: list[int], pool: str) -> list[Claimed]
                 raise GroundErased(parcel=row.parcel_id)
             found[row.id] = claimed(row, from_wkb(wkb))
     return sorted(found.values(), key=lambda one: (one.order, one.claim))
+
+
+def _unplaced(session: Session, pool: str) -> list[Claimed]:
+    lost = sa.select(ClaimCell.claim_id).where(ClaimCell.cell == NOWHERE)
+    rows = session.scalars(sa.select(LandClaim).where(LandClaim.id.in_(lost), LandClaim.pool == pool))
+    return [claimed(row, Polygon()) for row in rows]
 
 
 def claimed(row: LandClaim, ground: Polygonal) -> Claimed:

@@ -20,6 +20,7 @@ from registry.settings import Home
 from registry.transparency.audit import audit
 from tests.conftest import not_tested
 from tests.registry.people import People
+from tests.registry.volumes import emptied
 
 CHECKOUT = Path(__file__).parents[2]
 FIRST_RELEASE = "98fb544"
@@ -37,20 +38,6 @@ def set_revision(url: str, revision: str) -> None:
     with engine.begin() as connection:
         connection.execute(sa.text("update alembic_version set version_num = :to"), {"to": revision})
     engine.dispose()
-
-
-def emptied(url: str) -> str:
-    """The address again, of a database without any table."""
-    parsed = sa.make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        Path(str(parsed.database)).unlink()
-        return url
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        connection.execute(sa.text("drop schema public cascade"))
-        connection.execute(sa.text("create schema public"))
-    engine.dispose()
-    return url
 
 
 # ---- the newer program's database --------------------------------------------------------------------------
@@ -123,6 +110,7 @@ from registry.machine import Role
 from registry.machine import Role
 from registry.settings import Home
 from tests.registry.people import People
+from tests.registry.volumes import emptied
 
 home = Home.at(Path(sys.argv[1]), sys.argv[2])
 first = Installation.create(home, "tanhui.test/log", simulated_at=datetime(2025, 3, 3, 1, tzinfo=UTC))

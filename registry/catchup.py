@@ -1,0 +1,224 @@
+"""`tanhui restore --catch-up`: bring a database that is older than the published log up to it.
+
+What was published after the backup is read from the published log, verified by the log's key, and applied
+entry by entry, as it was when it was first logged. Every logged column is whole again after that, and nothing
+is signed on the way: the checkpoint is the published one. What the log holds only as a digest (names,
+outlines, run records) is lost with the newer database and is listed.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO, Any, ClassVar, Final
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from geo.polygon import from_wkb
+from ledger.checkpoint import Checkpoint
+from ledger.client import Files, Head, LogClient, read_head
+from ledger.log import LedgerTransaction, LogMissing, last_checkpoint
+from ledger.note import NoteVerifier, parse_note
+from ledger.replay import Entry
+from registry.anchor import Anchors, root_in, unmark
+from registry.catalogue import PROJECTIONS
+from registry.clock import ClockState, from_milliseconds
+from registry.database import Base, Committed, Database, migrate
+from registry.errors import HomeMissing, RegistryRefusal
+from registry.parcels.models import ParcelVersion
+from registry.projections import committed_columns, project
+from registry.projects.claims import index_claim, index_unplaced
+from registry.projects.models import ClaimCell, LandClaim
+from registry.restore import publish_again
+from registry.settings import Home
+from registry.transparency.audit import audit, silent
+from registry.transparency.findings import Report
+
+Progress = Callable[[str, int, int], None]
+
+GROUP: Final = 256
+
+
+class CatchUpRefused(RegistryRefusal):
+    code: ClassVar[str] = "catch_up_refused"
+    template: ClassVar[str] = (
+        "The published log and this database do not come out the same after {size} entries; "
+        "nothing was written."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A row whose committed columns were in the newer database only. The digest in the log stays."""
+
+    table: str
+    key: str
+    columns: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.table} {self.key}: {', '.join(self.columns)}"
+
+
+@dataclass(frozen=True, slots=True)
+class CaughtUp:
+    """Sizes in entries, what could not be brought back, and the audit after it."""
+
+    before: int
+    size: int
+    lost: tuple[Lost, ...]
+    report: Report
+
+
+def catch_up(home: Home, published: Files, progress: Progress = silent) -> CaughtUp:
+    """Apply what the published log has after this database's last entry.
+
+    1. The published log is whole, signed by the home's key, and continues this database's log.
+    2. Its further entries are applied with their signatures checked; the root comes out as it was published.
+    3. The home passes its audit; then the mark of a restored home is taken away.
+
+    One transaction: it is all there or nothing. Raises `LogWrong` when the published log is not that
+    continuation (a shorter one is none), what an entry that does not follow is refused with, `OSError`.
+    """
+    if not home.vkey.exists():
+        raise HomeMissing(path=str(home.path))
+    migrate(home.database_url)
+    verifier = NoteVerifier.parse(home.vkey.read_text().strip())
+    database = Database(home.database_url)
+    try:
+        with tempfile.TemporaryFile() as spool:
+            own = _own_head(database, verifier)
+            head = _spool(LogClient(published, verifier), own, spool, progress)
+            missing = _without_record(database)
+            if head.checkpoint.size > own.checkpoint.size:
+                _apply(database, own.checkpoint, head, verifier, spool, progress)
+            lost = sorted(_without_record(database) - missing, key=str)
+    finally:
+        database.dispose()
+    publish_again(home, head.note)
+    report = audit(home, progress)
+    if report.passed:
+        unmark(home)
+    return CaughtUp(own.checkpoint.size, head.checkpoint.size, tuple(lost), report)
+
+
+def declare_newest(home: Home) -> None:
+    """The operator's word that nothing was published after the backup. The anchors are asked all the same."""
+    database = Database(home.database_url)
+    try:
+        own = _own_head(database, NoteVerifier.parse(home.vkey.read_text().strip())).checkpoint
+        with database.read() as session:
+            Anchors(home.anchors).hold(own, lambda size: root_in(session, size))
+    finally:
+        database.dispose()
+    unmark(home)
+
+
+def _own_head(database: Database, verifier: NoteVerifier) -> Head:
+    with database.read() as session:
+        note = last_checkpoint(session)
+    if note is None:
+        raise LogMissing()
+    return read_head(note, verifier)
+
+
+def _spool(client: LogClient, own: Head, spool: IO[bytes], progress: Progress) -> Head:
+    """Keep the entries after our own; they are to be believed once this returns."""
+    size = own.checkpoint.size
+
+    def visit(index: int, leaf: bytes) -> None:
+        if index >= size:
+            spool.write(len(leaf).to_bytes(4, "big") + leaf)
+            progress("read", index + 1 - size, max(index + 1 - size, 1))
+
+    head = client.verify(own, visit).head
+    spool.seek(0)
+    return head
+
+
+def _spooled(spool: IO[bytes]) -> Iterator[bytes]:
+    while length := spool.read(4):
+        yield spool.read(int.from_bytes(length, "big"))
+
+
+def _apply(
+    database: Database,
+    own: Checkpoint,
+    head: Head,
+    verifier: NoteVerifier,
+    spool: IO[bytes],
+    progress: Progress,
+) -> None:
+    size = head.checkpoint.size
+    with database.write() as session:
+        ledger = LedgerTransaction(session)
+        if ledger.size != own.size:
+            raise CatchUpRefused(size=own.size)
+        entry: Entry | None = None
+        for leaf in _spooled(spool):
+            entry = ledger.append(leaf)
+            project(session, entry, PROJECTIONS)
+            if ledger.size % GROUP == 0:
+                session.flush()
+                session.expunge_all()
+                progress("apply", ledger.size - own.size, size - own.size)
+        assert entry is not None
+        _follow_clock(session, entry.at_ms)
+        session.flush()
+        _index_claims(session)
+        ledger.seal(_Published(verifier, head))
+
+
+@dataclass(frozen=True, slots=True)
+class _Published:
+    """Signs the one tree head that the log's key has signed and published already."""
+
+    verifier: NoteVerifier
+    head: Head
+
+    def sign_text(self, text: str) -> bytes:
+        note = parse_note(self.head.note)
+        if note.text != text:
+            raise CatchUpRefused(size=self.head.checkpoint.size)
+        own = (self.verifier.name, self.verifier.key_id)
+        return next(line.data for line in note.signatures if (line.name, line.key_id) == own)
+
+
+def _follow_clock(session: Session, at_ms: int) -> None:
+    """A simulated installation's clock does not stand before its log."""
+    clock = session.get(ClockState, 1, with_for_update=True)
+    if clock is not None and clock.instant < from_milliseconds(at_ms):
+        clock.instant = from_milliseconds(at_ms)
+
+
+def _index_claims(session: Session) -> None:
+    """Make claims that came with the entries findable by their ground; where its outline is lost, by all."""
+    rows = session.execute(
+        sa.select(LandClaim.id, ParcelVersion.wkb)
+        .join(
+            ParcelVersion,
+            sa.and_(
+                ParcelVersion.parcel_id == LandClaim.parcel_id,
+                ParcelVersion.version == LandClaim.parcel_version,
+            ),
+        )
+        .where(~sa.exists().where(ClaimCell.claim_id == LandClaim.id))
+    ).all()
+    for claim, wkb in rows:
+        if wkb is None:
+            index_unplaced(session, claim)
+        else:
+            index_claim(session, claim, from_wkb(wkb))
+
+
+def _without_record(database: Database) -> set[Lost]:
+    """Rows whose committed record is not here: erased or lost."""
+    found: set[Lost] = set()
+    with database.read() as session:
+        for mapper in Base.registry.mappers:
+            model: Any = mapper.class_
+            if issubclass(model, Committed):
+                keys = mapper.primary_key
+                for row in session.execute(sa.select(*keys).where(model.commitment_key.is_(None))):
+                    key = "/".join(map(str, row))
+                    found.add(Lost(str(mapper.local_table.description), key, committed_columns(model)))
+    return found
