@@ -28,6 +28,7 @@ from ledger.merkle import (
     verify_inclusion,
 )
 from ledger.note import MAX_NOTE_BYTES, NoteVerifier
+from ledger.policy import Policy
 from ledger.proof import TlogProof
 from ledger.tiles import (
     CHECKPOINT,
@@ -186,17 +187,24 @@ class VerifiedLog:
     since_size: int | None
 
 
-def read_head(note: bytes, verifier: NoteVerifier) -> Head:
-    """The checkpoint in a note that `verifier` signed. Raises a `LedgerRefusal`."""
-    return Head(open_checkpoint(note, verifier), note)
+def read_head(note: bytes, verifier: NoteVerifier, policy: Policy | None = None) -> Head:
+    """The checkpoint in a note that `verifier` signed, and `policy`'s quorum. Raises a `LedgerRefusal`."""
+    head = Head(open_checkpoint(note, verifier), note)
+    if policy is not None:
+        policy.require_log(verifier)
+        policy.require(note)
+    return head
 
 
 class LogClient:
-    """One log under one key. Positions count entries from zero, sizes count entries."""
+    """One log under one key, and with `policy` under its witnesses. Positions count entries from zero, sizes
+    count entries.
+    """
 
-    def __init__(self, files: Files, verifier: NoteVerifier) -> None:
+    def __init__(self, files: Files, verifier: NoteVerifier, policy: Policy | None = None) -> None:
         self._files: Final = files
         self._verifier: Final = verifier
+        self._policy: Final = policy
         self._tiles: dict[str, bytes] = {}
 
     def head(self) -> Head:
@@ -205,14 +213,15 @@ class LogClient:
         if note is None:
             raise LogWrong(place=CHECKPOINT, reason="it is missing")
         try:
-            return read_head(note, self._verifier)
+            return read_head(note, self._verifier, self._policy)
         except LedgerRefusal as refusal:
             raise LogWrong(place=CHECKPOINT, reason=_reason(refusal)) from refusal
 
     def verify(self, since: Head | None = None, visit: Visitor | None = None) -> VerifiedLog:
         """Read the whole log once, one bundle at a time, and hold everything under its checkpoint to it.
 
-        1. The checkpoint is in its one spelling and signed by the log's key, whose name is its origin.
+        1. The checkpoint is in its one spelling, signed by the log's key, whose name is its origin, and by
+           the policy's quorum if there is a policy.
         2. Every entry bundle has its entries; every tile of every level has the hashes that the entries give,
            so that every proof built from the tiles holds.
         3. The entries give the signed root (RFC 6962, 2.1).

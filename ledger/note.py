@@ -1,7 +1,8 @@
 """Signed notes (c2sp.org/signed-note): a text, an empty line, and lines `— NAME BASE64(key id || signature)`.
 
-A note is accepted in one spelling only: lines end in LF alone, base64 is strict, no control characters. Two
-kinds of key: 0x01 signs the text (a log), 0x04 `cosignature/v1` signs the text under a time (a witness).
+A note is accepted in one spelling only: lines end in LF alone, base64 is strict, no control characters. Three
+kinds of key: 0x01 signs the text (a log), 0x04 `cosignature/v1` signs the text under a time (a witness), 0x06
+signs a checkpoint under a time with ML-DSA-44 (a witness).
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,6 +13,7 @@ from typing import Final, Protocol
 
 from ledger.errors import MalformedKey, MalformedNote, SignatureRefused, SignerUnknown
 from ledger.keys import SIGNATURE_BYTES, SigningKey, check_public_key, verify_signature
+from ledger.mldsa import MlDsaKey, check_ml_dsa_key, cosigned_message, verify_ml_dsa
 from ledger.strict_base64 import from_base64, to_base64
 
 KEY_ID_BYTES: Final = 4
@@ -27,6 +29,11 @@ class KeyKind(IntEnum):
 
     ED25519 = 0x01
     COSIGNATURE = 0x04
+    ML_DSA_44 = 0x06
+
+
+LOG_KINDS: Final = frozenset({KeyKind.ED25519})
+WITNESS_KINDS: Final = frozenset({KeyKind.COSIGNATURE, KeyKind.ML_DSA_44})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +46,10 @@ class NoteVerifier:
 
     def __post_init__(self) -> None:
         _check_name(self.name)
-        check_public_key(self.public_key)
+        if self.kind is KeyKind.ML_DSA_44:
+            check_ml_dsa_key(self.public_key)
+        else:
+            check_public_key(self.public_key)
 
     @property
     def key_id(self) -> bytes:
@@ -75,9 +85,12 @@ class NoteVerifier:
             message, raw = text.encode(), signature
         else:
             time_s, raw = int.from_bytes(signature[:_TIME_BYTES], "big"), signature[_TIME_BYTES:]
-            message = _cosigned(text, time_s)
-            if time_s > _MAX_TIME:
+            if time_s > _MAX_TIME or len(signature) <= _TIME_BYTES:
                 raise SignatureRefused(signer=self.name)
+            if self.kind is KeyKind.ML_DSA_44:
+                verify_ml_dsa(self.public_key, raw, _subtree(self.name, text, time_s), self.name)
+                return
+            message = _cosigned(text, time_s)
         if len(raw) != SIGNATURE_BYTES:
             raise SignatureRefused(signer=self.name)
         try:
@@ -145,6 +158,32 @@ class Cosigner:
 
 
 @dataclass(frozen=True, slots=True)
+class MlDsaCosigner:
+    """As `Cosigner`, with ML-DSA-44; what it signs is a checkpoint."""
+
+    name: str
+    key: MlDsaKey
+    time_s: int
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+        if not 0 <= self.time_s <= _MAX_TIME:
+            raise MalformedNote(reason="a cosignature time is POSIX seconds")
+
+    @property
+    def verifier(self) -> NoteVerifier:
+        return NoteVerifier(self.name, self.key.public_bytes, KeyKind.ML_DSA_44)
+
+    @property
+    def vkey(self) -> str:
+        return self.verifier.vkey
+
+    def sign_text(self, text: str) -> bytes:
+        message = _subtree(self.name, text, self.time_s)
+        return self.time_s.to_bytes(_TIME_BYTES, "big") + self.key.sign(message)
+
+
+@dataclass(frozen=True, slots=True)
 class SignatureLine:
     """One line under a note; `data` is what follows the key id."""
 
@@ -171,9 +210,15 @@ def sign_note(text: str, signers: Sequence[Signer]) -> bytes:
     """The note of `text` (which ends in LF) with one line for each signer, in their order."""
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise MalformedNote(reason="a lone surrogate")
-    note = Note(text, tuple(_line(text, signer) for signer in signers)).to_bytes()
+    note = Note(text, tuple(signature_line(text, signer) for signer in signers)).to_bytes()
     parse_note(note)
     return note
+
+
+def signature_line(text: str, signer: Signer) -> SignatureLine:
+    """One signer's line under a text."""
+    verifier = signer.verifier
+    return SignatureLine(verifier.name, verifier.key_id, signer.sign_text(text))
 
 
 def add_signatures(note: bytes, lines: bytes) -> bytes:
@@ -239,11 +284,6 @@ def open_note(note_bytes: bytes, verifiers: Iterable[NoteVerifier]) -> tuple[str
     return note.text, [verifier.name for verifier in verified_signers(note, verifiers)]
 
 
-def _line(text: str, signer: Signer) -> SignatureLine:
-    verifier = signer.verifier
-    return SignatureLine(verifier.name, verifier.key_id, signer.sign_text(text))
-
-
 def _parse_line(line: str) -> SignatureLine:
     name, space, spelling = line.removeprefix(_DASH).partition(" ")
     data = from_base64(spelling)
@@ -254,6 +294,16 @@ def _parse_line(line: str) -> SignatureLine:
 
 def _cosigned(text: str, time_s: int) -> bytes:
     return f"cosignature/v1\ntime {time_s}\n{text}".encode()
+
+
+def _subtree(cosigner: str, text: str, time_s: int) -> bytes:
+    """What ML-DSA-44 signs of a checkpoint's text; `SignatureRefused` for a text that is none."""
+    lines = text.split("\n")
+    root = from_base64(lines[2]) if len(lines) > 3 else None
+    size = lines[1] if len(lines) > 3 else ""
+    if root is None or len(root) != 32 or not (size.isascii() and size.isdecimal() and len(size) < 20):
+        raise SignatureRefused(signer=cosigner)
+    return cosigned_message(cosigner, time_s, lines[0], int(size), root)
 
 
 def _is_name(name: str) -> bool:

@@ -12,6 +12,7 @@ from ledger.envelope import PAYLOAD_TYPE, Envelope, decode_leaf
 from ledger.errors import MalformedEnvelope, MalformedProof
 from ledger.merkle import leaf_hash, verify_inclusion
 from ledger.note import NoteVerifier
+from ledger.policy import Policy
 from ledger.proof import TlogProof
 
 
@@ -32,13 +33,14 @@ def verify_entry(
     vkey: str,
     *,
     witnesses: Sequence[str] = (),
+    policy: Policy | None = None,
     actor_keys: Mapping[str, bytes] | None = None,
 ) -> VerifiedEntry:
     """Check that an entry is in the log, with nothing but the log's public key.
 
     1. The proof file is in its one spelling and carries no extra data, which nothing would vouch for.
     2. Its checkpoint is signed by `vkey`, whose name is the log's origin (c2sp.org/tlog-checkpoint), and by
-       every one of `witnesses` (verifier keys).
+       every one of `witnesses` (verifier keys); with `policy`, which must know the log, by its quorum.
     3. The entry's hash leads through the proof to the checkpoint's root (RFC 9162, 2.1.3.2).
     4. The entry is a leaf in its one spelling: time, payload, type, signatures.
     5. The payload is of the ledger's type and is canonical JSON.
@@ -50,11 +52,13 @@ def verify_entry(
     proof = TlogProof.parse(proof_bytes)
     if proof.extra is not None:
         raise MalformedProof(reason="extra data, which nothing vouches for")
+    verifier = NoteVerifier.parse(vkey)
     checkpoint = open_checkpoint(
-        proof.checkpoint_note,
-        NoteVerifier.parse(vkey),
-        [NoteVerifier.parse(witness) for witness in witnesses],
+        proof.checkpoint_note, verifier, [NoteVerifier.parse(witness) for witness in witnesses]
     )
+    if policy is not None:
+        policy.require_log(verifier)
+        policy.require(proof.checkpoint_note)
     verify_inclusion(proof.index, checkpoint.size, leaf_hash(entry_bytes), proof.hashes, checkpoint.root)
     at_ms, envelope = decode_leaf(entry_bytes)
     payload = decode(envelope.payload)

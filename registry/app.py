@@ -18,6 +18,7 @@ from registry.market import routes as market
 from registry.parcels import routes as parcels
 from registry.programmes import routes as programmes
 from registry.projects import routes as projects
+from registry.publication import Publisher
 from registry.retirement import routes as retirement
 from registry.transparency import routes as transparency
 from registry.verification import routes as verification
@@ -77,7 +78,7 @@ def create_app(installation: Installation) -> FastAPI:
         app.include_router(room, prefix=PREFIX)
     app.include_router(log.router)
     app.include_router(pages.router)
-    app.include_router(service_router())
+    app.include_router(service_router(installation.publisher))
     app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static")
     app.add_middleware(InputLimits)
     app.add_middleware(KeyBeforeUpload)
@@ -87,7 +88,7 @@ def create_app(installation: Installation) -> FastAPI:
     return app
 
 
-def service_router() -> APIRouter:
+def service_router(publisher: Publisher) -> APIRouter:
     """What operators and machines ask of the server itself."""
     router = APIRouter(tags=["service"])
 
@@ -95,8 +96,20 @@ def service_router() -> APIRouter:
         "/healthz", summary="Whether acts are taken", responses={503: {"description": "they are not"}}
     )
     def healthz(running: Running) -> JSONResponse:
-        stopped = running.office.writer.failure is not None
-        return JSONResponse({"status": "stopped" if stopped else "ok"}, 503 if stopped else 200)
+        """`publication_held`: acts are taken, and wait for witnesses to become public."""
+        if running.office.writer.failure is not None or publisher.failure is not None:
+            return JSONResponse({"status": "stopped"}, 503)
+        held = publisher.held
+        if held is None:
+            return JSONResponse({"status": "ok"})
+        return JSONResponse(
+            {
+                "status": "publication_held",
+                "since": held.since.isoformat(timespec="seconds"),
+                "published": held.published,
+                "missing": dict(held.missing),
+            }
+        )
 
     @router.get("/docs", include_in_schema=False)
     def docs() -> HTMLResponse:

@@ -16,19 +16,19 @@ from pathlib import Path
 from typing import ClassVar
 
 from ledger import log as ledger_log
-from ledger.checkpoint import open_checkpoint
 from ledger.effects import Limit, OpenAccount
 from ledger.entry import Payload, parse_payload
 from ledger.envelope import Envelope, decode_leaf, encode_leaf
 from ledger.keys import SigningKey
 from ledger.log import LedgerTransaction, LogMissing
 from ledger.note import NoteSigner
-from ledger.tiles import TILE_WIDTH, TileDirectory
+from ledger.policy import Policy, read_policy
+from ledger.tiles import TileDirectory
 from registry import clock as clocks
 from registry.accounts.rules import BANK_ACCOUNT, LOG, MONEY
 from registry.accounts.service import AccountsDirectory
 from registry.acts import ROOT
-from registry.anchor import Anchors, DatabaseBehind, GuardedSigner, require_unmarked, root_in
+from registry.anchor import Anchors, GuardedSigner, require_unmarked
 from registry.catalogue import ACTS, PROJECTIONS
 from registry.clock import Clock, ClockRefused, SystemClock, clock_of, milliseconds
 from registry.database import Database, migrate
@@ -37,6 +37,7 @@ from registry.keyring import KeyRing
 from registry.machine import Mandate
 from registry.office import Office, RequestsOfGroup
 from registry.projections import project
+from registry.publication import Publisher, WitnessedSigner
 from registry.recovery import check_head, publish_lost, remove_stale
 from registry.settings import Home
 from registry.writer import Writer
@@ -58,6 +59,7 @@ class Installation:
     clock: Clock
     tiles: TileDirectory
     signer: NoteSigner
+    publisher: Publisher
     office: Office
     writer: Writer
 
@@ -110,22 +112,24 @@ class Installation:
         signer = NoteSigner(origin, keyring.get(LOG_KEY))
         tiles, anchors = TileDirectory(home.log), Anchors(home.anchors)
         publish_lost(database, tiles)
-        publish(database, tiles, signer, anchors)
+        publisher = Publisher(database, tiles, signer, anchors, _policy_of(home, signer))
+        publisher.start()
         check_head(database)
         remove_stale(home.rasters, "*.partial")
         tiles.prune_partials()  # what a crash between publishing and pruning left
         clock = _clock_of_log(database)
         writer = Writer(
             database,
-            GuardedSigner(signer, tiles),
-            lambda: publish(database, tiles, signer, anchors),
+            WitnessedSigner(GuardedSigner(signer, tiles), publisher),
+            publisher.publish,
             RequestsOfGroup(),
         )
         office = Office(writer, keyring, clock, PROJECTIONS, AccountsDirectory(), ACTS)
-        return cls(home, database, clock, tiles, signer, office, writer)
+        return cls(home, database, clock, tiles, signer, publisher, office, writer)
 
     def close(self) -> None:
         self.writer.close()
+        self.publisher.close()
         self.database.dispose()
 
 
@@ -141,29 +145,18 @@ def opened(home: Home, *, passphrase: str | None = None) -> Iterator[Installatio
 def publish(
     database: Database, tiles: TileDirectory, signer: NoteSigner, anchors: Anchors | None = None
 ) -> None:
-    """Bring the published log up to the newest committed checkpoint.
-
-    Any process may call it; a file lock serialises them and the published size never falls. Partial files of
-    a tile that is now public in full are removed; readers fall back to the full one. Raises `DatabaseBehind`
-    when more was published than is committed, `PublishRefused` or `HistoryForked` when it is another history.
+    """Bring the published log up to the newest committed checkpoint, asking no witness. Raises as
+    `Publisher.publish`.
     """
-    with tiles.publishing(), database.read() as session:
-        note = ledger_log.last_checkpoint(session)
-        if note is None:
-            return
-        committed = open_checkpoint(note, signer.verifier)
-        size, published = committed.size, tiles.published_size()
-        if published > size:
-            raise DatabaseBehind(published=published, committed=size)
-        if anchors is not None:
-            anchors.hold(committed, lambda earlier: root_in(session, earlier))
-        if published < size:
-            tiles.publish(lambda start, end: ledger_log.leaves(session, start, end), published, size)
-        tiles.write_checkpoint(note)  # also at the same size: it compares the roots
-        if anchors is not None:
-            anchors.keep(note)
-        if published // TILE_WIDTH < size // TILE_WIDTH:
-            tiles.prune_partials(published)
+    Publisher(database, tiles, signer, anchors).publish()
+
+
+def _policy_of(home: Home, signer: NoteSigner) -> Policy | None:
+    """The home's witness policy, if it has one. Raises `MalformedPolicy`, `LogNotInPolicy`."""
+    policy = read_policy(home.policy)
+    if policy is not None:
+        policy.require_log(signer.verifier)
+    return policy
 
 
 def _without_log(home: Home) -> None:

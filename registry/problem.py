@@ -28,7 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from geo import errors as geo
 from geo.errors import GeoRefusal
-from ledger import effects, entry, replay
+from ledger import cosign, effects, entry, policy, replay
 from ledger import errors as ledger
 from ledger.errors import LedgerRefusal
 from ledger.log import LogCorrupt, LogMissing
@@ -180,6 +180,11 @@ STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     ledger.TileMissing: MISSING,
     ledger.PublishRefused: UNAVAILABLE,
     ledger.CommitmentRefused: UNPROCESSABLE,
+    policy.MalformedPolicy: UNPROCESSABLE,
+    policy.LogNotInPolicy: CONFLICT,
+    policy.QuorumMissing: CONFLICT,
+    cosign.WitnessLate: UNAVAILABLE,
+    cosign.WitnessContradicts: UNAVAILABLE,
     effects.BooksRefusal: CONFLICT,
     effects.MalformedEffect: UNPROCESSABLE,
     entry.MalformedPayload: UNPROCESSABLE,
@@ -215,12 +220,12 @@ def status_of(refusal: type[Exception]) -> HTTPStatus | None:
     return next((STATUS[kind] for kind in refusal.__mro__ if kind in STATUS), None)
 
 
-def problem(refusal: Refused, language: Language, headers: Mapping[str, str] | None = None) -> Response:
-    """The answer that a refusal is."""
+def problem_body(refusal: Refused, language: Language) -> dict[str, Any]:
+    """A refusal as the JSON object of its answer (`ProblemBody`)."""
     status = status_of(type(refusal)) or BROKEN
     facts = dict(refusal.facts)
     errors = [item for name in LISTS if name in facts for item in _listed(facts, name)]
-    body = {
+    return {
         "type": f"urn:tanhui:problem:{refusal.code}",
         "title": translate(status.phrase, language),
         "status": status.value,
@@ -229,6 +234,12 @@ def problem(refusal: Refused, language: Language, headers: Mapping[str, str] | N
         "facts": facts,
         **({"errors": errors} if errors else {}),
     }
+
+
+def problem(refusal: Refused, language: Language, headers: Mapping[str, str] | None = None) -> Response:
+    """The answer that a refusal is."""
+    status = status_of(type(refusal)) or BROKEN
+    body = problem_body(refusal, language)
     own = {"WWW-Authenticate": 'Bearer realm="tanhui"'} if status is UNAUTHORISED else {}
     return Response(
         json.dumps(body, ensure_ascii=False, default=str).encode(),
@@ -295,10 +306,15 @@ async def _http(request: Request, raised: Exception) -> Response:
 
 
 def fault(request: Request, broken: BaseException) -> Response:
+    """A fault of ours as an answer."""
+    return problem(reported(request, broken), language_of(request))
+
+
+def reported(request: Request, broken: BaseException) -> http.InternalFault:
     """A fault of ours: everything about it goes to the log under a reference, only that goes out."""
     reference = secrets.token_hex(8)
     faults.error("fault %s: %s %s", reference, request.method, request.url.path, exc_info=broken)
-    return problem(http.InternalFault(reference=reference), language_of(request))
+    return http.InternalFault(reference=reference)
 
 
 class Faults:

@@ -73,6 +73,11 @@ class Home:
         return self.path / "log.vkey"
 
     @property
+    def policy(self) -> Path:
+        """Which witnesses must sign before a checkpoint is published (`ledger.policy`); may be missing."""
+        return self.path / "witness.policy"
+
+    @property
     def keys(self) -> Path:
         return self.path / "keys"
 

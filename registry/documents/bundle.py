@@ -30,6 +30,7 @@ from ledger.errors import (
     ProofRefused,
 )
 from ledger.note import NoteVerifier, parse_note
+from ledger.policy import Policy
 from ledger.proof import TlogProof
 from ledger.verify import VerifiedEntry, verify_entry
 from registry.documents.certificate import (
@@ -115,6 +116,7 @@ def build_bundle(
     vkey: str,
     *,
     witnesses: Sequence[str] = (),
+    policy: Policy | None = None,
     font_dirs: Sequence[Path] = (),
 ) -> Bundle:
     """The bundle of a retirement that is in the log: what a stranger's check would refuse is never handed
@@ -123,14 +125,14 @@ def build_bundle(
     `proof` is the tlog-proof of `entry` (the log's leaf bytes). Raises what `verify_bundle` and `render_pdf`
     raise.
     """
-    verified = _in_the_log(proof, entry, vkey, witnesses)
+    verified = _in_the_log(proof, entry, vkey, witnesses, policy)
     number, statement = records.statement.certificate, records.document(verified.index)
     attachments = _attachments(number, proof, entry, statement)
     content = certificate_content(records.statement, verified, _checkpoint(proof), vkey)
     bundle = Bundle(
         number, proof, entry, statement, render_pdf(content, attachments, content.retired_at, font_dirs)
     )
-    verify_bundle(proof, entry, statement, vkey, None, witnesses=witnesses)
+    verify_bundle(proof, entry, statement, vkey, None, witnesses=witnesses, policy=policy)
     return bundle
 
 
@@ -142,12 +144,14 @@ def verify_bundle(
     pdf: bytes | None,
     *,
     witnesses: Sequence[str] = (),
+    policy: Policy | None = None,
+    quorum: bool = False,
     font_dirs: Sequence[Path] = (),
 ) -> VerifiedCertificate:
     """Check a certificate with nothing but the log's verifier key.
 
-    1. The proof's checkpoint is signed by `vkey`; every signature line on it is by `vkey` or one of
-       `witnesses`.
+    1. The proof's checkpoint is signed by `vkey` and `witnesses`; every signature line on it is by one of
+       them or by a witness of `policy`, and verifies. With `quorum` the policy's quorum signed.
     2. The entry is included under that checkpoint (RFC 9162, 2.1.3.2) and is in its one spelling.
     3. The entry retires: machine, action and state say so, and the units that it moves are the units it
        states.
@@ -159,7 +163,7 @@ def verify_bundle(
 
     Raises a `CertificateNotProven` with `step` and `where`.
     """
-    verified = _in_the_log(proof, entry, vkey, witnesses)
+    verified = _in_the_log(proof, entry, vkey, witnesses, policy, quorum=quorum)
     checkpoint = _checkpoint(proof)
     payload = _retirement(verified)
     records, index = parse_statement(statement)
@@ -178,7 +182,8 @@ def verify_bundle(
         root_hash=checkpoint.root.hex(),
         pdf=check,
         steps=(
-            f"1. The checkpoint of {checkpoint.origin} at size {checkpoint.size} is signed by the given key.",
+            f"1. The checkpoint of {checkpoint.origin} at size {checkpoint.size} is signed by the given key"
+            f"{_cosigned(proof, policy)}.",
             f"2. Entry {verified.index} is included under its root {checkpoint.root.hex()}.",
             f"3. The entry retires {stated.units} units.",
             "4. Each stated field equals a fact of the entry or opens one of its commitments.",
@@ -279,11 +284,21 @@ def pdf_attachments(pdf: bytes) -> dict[str, bytes]:
 # ---- the steps ---------------------------------------------------------------------------------------------
 
 
-def _in_the_log(proof: bytes, entry: bytes, vkey: str, witnesses: Sequence[str]) -> VerifiedEntry:
+def _in_the_log(
+    proof: bytes,
+    entry: bytes,
+    vkey: str,
+    witnesses: Sequence[str],
+    policy: Policy | None,
+    *,
+    quorum: bool = False,
+) -> VerifiedEntry:
     """Steps 1 and 2."""
     try:
-        verified = verify_entry(proof, entry, vkey, witnesses=witnesses)
-        _require_known_signers(proof, (vkey, *witnesses))
+        verified = verify_entry(proof, entry, vkey, witnesses=witnesses, policy=policy if quorum else None)
+        known = policy.witnesses.values() if policy is not None else ()
+        _require_known_signers(proof, (vkey, *witnesses, *(witness.verifier.vkey for witness in known)))
+        _cosigned(proof, policy)
     except (ProofRefused, MalformedTree) as fault:
         raise EntryNotIncluded(step=2, where="proof: hashes, or entry", reason=str(fault)) from fault
     except (MalformedEnvelope, NotCanonical) as fault:
@@ -291,6 +306,12 @@ def _in_the_log(proof: bytes, entry: bytes, vkey: str, witnesses: Sequence[str])
     except LedgerRefusal as fault:
         raise CheckpointNotSigned(step=1, where="proof: checkpoint", reason=str(fault)) from fault
     return verified
+
+
+def _cosigned(proof: bytes, policy: Policy | None) -> str:
+    """Whose cosignatures verify. Raises as `Policy.cosigned_by`."""
+    names = [] if policy is None else policy.cosigned_by(TlogProof.parse(proof).checkpoint_note)
+    return f" and cosigned by {', '.join(names)}" if names else ""
 
 
 def _require_known_signers(proof: bytes, vkeys: Sequence[str]) -> None:

@@ -1,17 +1,19 @@
 """The files of a certificate, made from rows and the published log.
 
 They are derived: made after the commit, at any time, and again with the same bytes. For that the proof always
-leads to the first checkpoint that covers the entry, the one that was signed with it, however far the log has
-grown since.
+leads to the first checkpoint that covers the entry, however far the log has grown since: the first that
+witnesses cosigned, if there is one, else the one that was signed with the entry.
 """
 
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from ledger import tables
 from ledger.merkle import inclusion_proof
+from ledger.policy import Policy, read_policy
 from ledger.proof import TlogProof
 from ledger.tiles import TileDirectory
 from registry.documents.bundle import Bundle, build_bundle
@@ -31,10 +33,12 @@ def write_certificate(
     is handed out that a stranger's check would refuse.
     """
     home.certificates.mkdir(parents=True, exist_ok=True)
-    return make_certificate(session, retirement, log, vkey).write(home.certificates)
+    return make_certificate(session, retirement, log, vkey, read_policy(home.policy)).write(home.certificates)
 
 
-def make_certificate(session: Session, retirement: str, log: TileDirectory, vkey: str) -> Bundle:
+def make_certificate(
+    session: Session, retirement: str, log: TileDirectory, vkey: str, policy: Policy | None = None
+) -> Bundle:
     """The bundle of a retirement's newest certificate, in memory. Raises as `write_certificate`."""
     row = load_retirement(session, retirement)
     certificate = session.scalar(
@@ -48,7 +52,7 @@ def make_certificate(session: Session, retirement: str, log: TileDirectory, vkey
     records = RetirementRecords.decode(certificate.records.encode("utf-8"))
     proof = prove(session, certificate.entry_index, log)
     (entry,) = log.read_entries(certificate.entry_index, certificate.entry_index + 1)
-    return build_bundle(records, proof, entry, vkey, font_dirs=tuple(Settings().font_dirs))
+    return build_bundle(records, proof, entry, vkey, policy=policy, font_dirs=tuple(Settings().font_dirs))
 
 
 def prove(session: Session, index: int, log: TileDirectory) -> bytes:
@@ -57,15 +61,15 @@ def prove(session: Session, index: int, log: TileDirectory) -> bytes:
 
     Raises `NotPublished`.
     """
-    checkpoint = tables.checkpoint.c
-    first = session.execute(
-        sa.select(checkpoint.size, checkpoint.note)
-        .where(checkpoint.size > index)
-        .order_by(checkpoint.size)
-        .limit(1)
-    ).one_or_none()
+    first = _first(session, tables.cosigned, index) or _first(session, tables.checkpoint, index)
     published = log.published_size()
     if first is None or first.size > published:
         raise NotPublished(entry=index, published=published)
     hashes = inclusion_proof(index, first.size, log.nodes(published))
     return TlogProof(index, tuple(hashes), first.note).to_bytes()
+
+
+def _first(session: Session, notes: sa.Table, index: int) -> sa.Row[Any, Any] | None:
+    """Size and note of the first checkpoint in a table that covers an entry."""
+    covering = sa.select(notes.c.size, notes.c.note).where(notes.c.size > index)
+    return session.execute(covering.order_by(notes.c.size).limit(1)).one_or_none()

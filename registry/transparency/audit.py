@@ -27,6 +27,7 @@ from ledger.checkpoint import open_checkpoint, peek_checkpoint
 from ledger.client import FolderFiles
 from ledger.errors import LedgerRefusal
 from ledger.note import NoteVerifier
+from ledger.policy import read_policy
 from ledger.tiles import CHECKPOINT, TileDirectory
 from registry.database import Database
 from registry.settings import Home
@@ -191,7 +192,9 @@ def hold_installation(
         check_commitments(served, report)
         check_land(judged.history, served, report)
         _check_checkpoints(judged, served, report)
-    log = AuditedLog(verifiers[0].vkey, judged.tables.leaf, judged.roots, judged.tables.session)
+    log = AuditedLog(
+        verifiers[0].vkey, judged.tables.leaf, judged.roots, judged.tables.session, read_policy(home.policy)
+    )
     check_certificates(home, log, report)
 
 

@@ -21,6 +21,7 @@ from auditor.findings import Report
 from auditor.history import History
 from ledger.checkpoint import peek_checkpoint
 from ledger.errors import LedgerRefusal
+from ledger.policy import Policy
 from ledger.proof import TlogProof
 from ledger.units import UnitRange
 from registry.documents.bundle import ENTRY, PDF, PROOF, STATEMENT, SUFFIXES, read_bundle, verify_bundle
@@ -104,6 +105,7 @@ class AuditedLog:
     leaf: Callable[[int], bytes | None]
     roots: Mapping[int, bytes]
     rows: Session
+    policy: Policy | None = None
 
 
 def check_certificates(home: Home, log: AuditedLog, report: Report) -> None:
@@ -156,7 +158,7 @@ def _check_files(folder: Path, row: Certificate, log: AuditedLog, report: Report
             return
         verified = verify_bundle(
             bundle.proof, bundle.entry, bundle.statement, log.vkey, bundle.pdf,
-            font_dirs=tuple(Settings().font_dirs),
+            policy=log.policy, font_dirs=tuple(Settings().font_dirs),
         )  # fmt: skip
     except (RegistryRefusal, LedgerRefusal) as refusal:
         report.find("I14", _place(row.number, refusal), refusal)
