@@ -45,6 +45,9 @@ def _account(books: Books, name: str) -> dict[str, Any]:
         "credits_posted": account.credits_posted,
         "debits_pending": account.debits_pending,
         "credits_pending": account.credits_pending,
+        "limit": account.limit,
+        "numbered": account.numbered,
+        "owner": account.owner,
     }
 
 
@@ -53,6 +56,9 @@ def _block(books: Books, name: str) -> dict[str, Any]:
     return {
         "block": name,
         "account": block.account,
+        "asset": block.asset,
+        "batch": block.batch,
+        "series": block.series,
         "start": block.units.start,
         "end": block.units.end,
         "pending": block.pending,
@@ -61,4 +67,11 @@ def _block(books: Books, name: str) -> dict[str, Any]:
 
 def _pending(books: Books, name: str) -> dict[str, Any]:
     held = books.reservations[name]
-    return {"pending": name, "blocks": held.blocks, "deadline": held.deadline_ms}
+    return {
+        "pending": name,
+        "blocks": held.blocks,
+        "deadline": held.deadline_ms,
+        "lock": held.lock,
+        "postings": [posting._asdict() for posting in held.postings],
+        "ref": held.ref,
+    }

@@ -20,7 +20,12 @@ from ledger.effects import Effect, is_name, parse_effect
 from ledger.errors import LedgerRefusal
 
 VERSION: Final = 1
-TYPES: Final = frozenset({"genesis", "key.add", "key.rotate", "key.revoke", "log.key", "log.next", "act"})
+TYPES: Final = frozenset(
+    {
+        "genesis", "key.add", "key.rotate", "key.revoke", "log.key", "log.next", "act", "correct", "state",
+        "annotation", "erase",
+    }
+)  # fmt: skip
 REQUEST_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 COMMITMENT: Final = re.compile(r"[0-9a-f]{64}")
 NAMES: Final = ("type", "id", "by", "role", "mandate", "machine", "subject", "action", "before", "after")

@@ -19,6 +19,7 @@ from sqlalchemy.orm import ORMExecuteState, Session
 
 from ledger import tables
 from ledger.bulk import Bulk
+from ledger.canonical import JsonValue
 from ledger.checkpoint import Checkpoint, peek_checkpoint, sign_checkpoint
 from ledger.envelope import encode_leaf
 from ledger.errors import LedgerRefusal
@@ -28,6 +29,7 @@ from ledger.note import Signer
 from ledger.replay import Entry, LedgerState
 from ledger.rows import account_of, block_of, books_rows, key_row, posting_rows
 from ledger.signed import Signed
+from ledger.stored import stored_state
 
 __all__ = [
     "LedgerTransaction",
@@ -113,6 +115,7 @@ class LedgerTransaction:
         self._frontier = self._old_frontier.copy()
         self._at_ms: int = row["at_ms"]
         self._writes = 0
+        self._digest: dict[str, JsonValue] | None = None
         self._check_head(connection)
         _watch(session, self)
 
@@ -154,6 +157,7 @@ class LedgerTransaction:
                 yield
         except BaseException:
             self._frontier, self._at_ms = kept
+            self._digest = None
             self.memory.take_back(mark)
             raise
 
@@ -193,7 +197,18 @@ class LedgerTransaction:
         return self._keep(state.follow(at_ms, signed.envelope, signed.payload, signed.checked), leaf, state)
 
     def _state(self) -> LedgerState:
-        return LedgerState(self.source, size=self.size, last_at_ms=self._at_ms)
+        return LedgerState(
+            self.source, size=self.size, last_at_ms=self._at_ms, state_at=lambda _size: self.state_facts()
+        )
+
+    def state_facts(self) -> dict[str, JsonValue]:
+        """The facts of a `state` entry that is the next one. Reads every account, live block and open
+        reservation, once for each size.
+        """
+        if self._digest is None or self._digest["size"] != self.size:
+            self.flush()
+            self._digest = stored_state(self._session.connection(), self.size)
+        return self._digest
 
     def _keep(self, entry: Entry, leaf: bytes, state: LedgerState) -> Entry:
         digest = leaf_hash(leaf)

@@ -7,6 +7,7 @@ Replay depends on the log before the entry and on nothing else. It holds, for ev
 * its request id is new, and its time is not before the entry before it;
 * every state it leaves is the state the log implies, and no subject it names had another;
 * the books accept its effects (`ledger.books`);
+* what it says about the log itself holds (`ledger.notices`);
 * keys of actors and of the log begin and end as `ledger.actor_keys` and `ledger.log_keys` say, and nothing
   comes after the entry that closes the log.
 
@@ -29,11 +30,15 @@ from ledger.actor_keys import (
     rotated_key,
 )
 from ledger.books import Books, BookSource, EmptySource
+from ledger.canonical import JsonValue
 from ledger.effects import Transition
 from ledger.entry import MalformedPayload, Payload, parse_payload
 from ledger.envelope import PAYLOAD_TYPE, Envelope, decode_leaf
 from ledger.errors import ReplayRefusal
 from ledger.log_keys import CLOSED, LOG_MACHINE, LogClosed, LogKey, follow_log_keys, origin_of
+from ledger.merkle import HASH_BYTES, leaf_hash
+from ledger.notices import ENTRY_MACHINE, RECORD_MACHINE, StateAt, check_notice
+from ledger.state import state_of
 
 __all__ = [
     "ActorKey",
@@ -58,9 +63,12 @@ OWN_STEPS: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
     "key.revoke": ("key", frozenset({"revoke"})),
     "log.key": (LOG_MACHINE, frozenset({"add_key", "end_key"})),
     "log.next": (LOG_MACHINE, frozenset({"close"})),
+    "state": (LOG_MACHINE, frozenset({"state"})),
+    "annotation": (ENTRY_MACHINE, frozenset({"annotate"})),
+    "erase": (RECORD_MACHINE, frozenset({"erase"})),
 }
 """The machine and the actions of the entries that the ledger itself understands: only they move it."""
-OWN_MACHINES: Final = frozenset({"key", LOG_MACHINE})
+OWN_MACHINES: Final = frozenset({"key", LOG_MACHINE, ENTRY_MACHINE, RECORD_MACHINE})
 
 
 class DuplicateEntry(ReplayRefusal):
@@ -84,6 +92,7 @@ class StateSource(BookSource, Protocol):
     def subject_state(self, machine: str, subject: str) -> str | None: ...
     def has_entry(self, entry_id: str) -> bool: ...
     def log_keys(self) -> tuple[LogKey, ...]: ...
+    def leaf_hash(self, index: int) -> bytes | None: ...
 
 
 class EmptyStateSource(EmptySource):
@@ -98,6 +107,9 @@ class EmptyStateSource(EmptySource):
 
     def log_keys(self) -> tuple[LogKey, ...]:
         return ()
+
+    def leaf_hash(self, index: int) -> bytes | None:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +135,15 @@ class LedgerState:
     """The log's own keys; None while they are those of the source."""
     size: int = 0
     last_at_ms: int = 0
+    state_at: StateAt | None = None
+    """How the facts of a `state` entry are found; None when these books hold everything themselves."""
+    _first: int = field(init=False)
+    _hashes: bytearray = field(default_factory=bytearray)
+    """Leaf hashes of what was applied here, from the entry `_first` on."""
 
     def __post_init__(self) -> None:
         self.books = Books(self.source)
+        self._first = self.size
 
     def actor_key(self, keyid: str) -> ActorKey:
         found = self.keys.get(keyid) or self.source.actor_key(keyid)
@@ -142,7 +160,9 @@ class LedgerState:
         at_ms, envelope = decode_leaf(leaf)
         payload = payload_of(envelope)
         checked = () if check_signatures else tuple(s.keyid for s in envelope.signatures)
-        return self.follow(at_ms, envelope, payload, checked)
+        entry = self.follow(at_ms, envelope, payload, checked)
+        self._hashes += leaf_hash(leaf)
+        return entry
 
     def follow(self, at_ms: int, envelope: Envelope, payload: Payload, checked: Collection[str]) -> Entry:
         """Apply an entry that was decoded already: `payload` is what the envelope's bytes spell.
@@ -162,6 +182,7 @@ class LedgerState:
         self._introduce(payload)
         self._check_signatures(envelope, checked)
         self._follow_keys(entry)
+        check_notice(payload, self.size, self.state_at or self._state_at, self._leaf_hash)
         self._step(payload.machine, payload.subject, payload.action, payload.before, payload.after)
         for effect in payload.effects:
             if isinstance(effect, Transition):
@@ -171,6 +192,13 @@ class LedgerState:
         self.size += 1
         self.last_at_ms = at_ms
         return entry
+
+    def _state_at(self, size: int) -> dict[str, JsonValue]:
+        return state_of(self.books, size)
+
+    def _leaf_hash(self, index: int) -> bytes | None:
+        at = (index - self._first) * HASH_BYTES
+        return bytes(self._hashes[at : at + HASH_BYTES]) if at >= 0 else self.source.leaf_hash(index)
 
     def known_log_keys(self) -> tuple[LogKey, ...]:
         return self.source.log_keys() if self.log_keys is None else self.log_keys
