@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Final
 import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
 
+from auditor.findings import Report
 from ledger.checkpoint import peek_checkpoint
 from ledger.log import LogMissing
 from ledger.tiles import CHECKPOINT
@@ -30,7 +31,6 @@ from registry.errors import RegistryRefusal
 from registry.restore import HOME, PUBLISHED, TABLES, Progress, check_backup
 from registry.settings import Home
 from registry.transparency.audit import silent
-from registry.transparency.findings import Report
 
 SECRET: Final = "keys/secret"  # noqa: S105 - a name
 _HALF: Final = (".new", ".partial", ".part")

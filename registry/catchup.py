@@ -14,6 +14,7 @@ from typing import IO, Any, ClassVar, Final
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from auditor.findings import Report
 from geo.polygon import from_wkb
 from ledger.checkpoint import Checkpoint
 from ledger.client import Files, Head, LogClient, read_head
@@ -32,7 +33,6 @@ from registry.projects.models import ClaimCell, LandClaim
 from registry.restore import publish_again
 from registry.settings import Home
 from registry.transparency.audit import audit, silent
-from registry.transparency.findings import Report
 
 Progress = Callable[[str, int, int], None]
 

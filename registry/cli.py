@@ -380,6 +380,7 @@ def backup(
     as_json: JsonOption = False,
 ) -> None:
     """Make one archive of everything, also while the registry is serving, and audit a copy of it."""
+    from registry.audit_command import print_report
     from registry.backup import backup as make_backup
 
     with progress_bar() as advance:
@@ -389,7 +390,7 @@ def backup(
         console.print_json(json.dumps({**said, "audit": made.report and made.report.to_json()}))
     else:
         if made.report is not None:
-            _print_report(made.report)
+            print_report(console, made.report)
         console.print(f"wrote {made.path}: {made.manifest.size:,} entries", soft_wrap=True)
         if keys and not secret:
             console.print("[yellow]keys/secret is not in it[/yellow]: keep it, or the passphrase, elsewhere")
@@ -413,6 +414,7 @@ def restore(
     ] = False,
 ) -> None:
     """Make a home of an archive, audit it, and catch up with the published log."""
+    from registry.audit_command import print_report
     from registry.restore import restore as make_home
 
     if published is not None and nothing_newer:
@@ -423,7 +425,7 @@ def restore(
             manifest, report = make_home(
                 archive, target, advance, vkey=None if vkey is None else _verifier(vkey).vkey
             )
-        _print_report(report)
+        print_report(console, report)
         console.print(
             f"restored {target.path}: {manifest.size:,} entries as of {manifest.created_at}", soft_wrap=True
         )
@@ -432,13 +434,13 @@ def restore(
 
 def _go_on(target: Home, published: str | None, nothing_newer: bool) -> None:
     """Take the mark of a restored home away, on one ground or the other."""
-    from ledger.client import files_at
+    from registry.audit_command import print_report
     from registry.catchup import catch_up, declare_newest
 
     if published is not None:
         with progress_bar() as advance:
             caught = catch_up(target, files_at(published), advance)
-        _print_report(caught.report)
+        print_report(console, caught.report)
         console.print(f"caught up from {caught.before:,} to {caught.size:,} entries")
         for lost in caught.lost:
             console.print(f"[yellow]to be supplied[/yellow] {lost}", soft_wrap=True)

@@ -14,6 +14,7 @@ from typing import ClassVar, Final
 
 import sqlalchemy as sa
 
+from auditor.findings import Report
 from ledger import log as ledger_log
 from ledger.checkpoint import Checkpoint, peek_checkpoint
 from ledger.errors import LedgerRefusal
@@ -35,7 +36,6 @@ from registry.errors import RegistryRefusal
 from registry.installation import HomeTaken
 from registry.settings import Home
 from registry.transparency.audit import audit, silent
-from registry.transparency.findings import Report
 
 Progress = Callable[[str, int, int], None]
 
