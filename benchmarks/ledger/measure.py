@@ -1,6 +1,5 @@
 """The whole run: every measure of `LEDGER.md` 5.3 with its references, round by round."""
 
-import os
 import random
 import shutil
 import tempfile
@@ -9,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 import sqlalchemy as sa
@@ -69,7 +68,7 @@ class Ours:
     installation: Installation
     world: World
     rooms: bool = False
-    """Whether the rows of the registry's rooms are written too, as the office does, not the ledger's alone."""
+    """Whether the rows of the registry's rooms are written too, as the office does."""
     sent: int = 0
 
     def wires(self, count: int) -> list[appends.Wire]:
@@ -99,7 +98,7 @@ class Ours:
             return dict(session.execute(query).tuples().all())
 
 
-def measure(folder: Path, extent: Extent) -> dict[str, Any]:
+def measure(folder: Path, extent: Extent) -> Run:
     """Everything, in a new folder below `folder`, whose file system is the one that is measured."""
     run = Run()
     base = Path(tempfile.mkdtemp(prefix="tanhui-bench-", dir=folder))
@@ -112,7 +111,7 @@ def measure(folder: Path, extent: Extent) -> dict[str, Any]:
             bench.finish()
     finally:
         shutil.rmtree(base)
-    return {**run.to_json(), "rounds": extent.rounds, "extent": _extent_json(extent)}
+    return run
 
 
 class _Bench:
@@ -261,14 +260,3 @@ def _own_server(folder: Path) -> Iterator[Server]:
 def _create_database(cluster: Cluster, name: str) -> None:
     with psycopg.connect(cluster.conninfo(), autocommit=True) as connection:
         connection.execute(f"create database {name}".encode())
-
-
-def _extent_json(extent: Extent) -> dict[str, Any]:
-    return {
-        "appends": {str(group): count for group, count in extent.appends.items()},
-        "requests": {str(clients): count for clients, count in extent.requests.items()},
-        "proofs": extent.proofs,
-        "audited": extent.audited,
-        "memory_sizes": list(extent.memory_sizes),
-        "cores": os.cpu_count(),
-    }
