@@ -12,8 +12,9 @@ from typing import Any, Final
 from auditor.entries import Entry, Taken
 from auditor.findings import Report
 from auditor.machines import MACHINES, OWN
+from auditor.register import Register
 from ledger.keys import keyid
-from registry.accounts.rules import may_give
+from registry.accounts.rules import may_give, revocation
 from registry.errors import RegistryRefusal
 from registry.machine import Machine, Mandate, Role, Signer, Step, check_authority, check_carried
 
@@ -25,6 +26,7 @@ _ROLES: Final = frozenset(role.value for role in Role)
 class Authority:
     """The mandates so far, and what each entry may do under them."""
 
+    register: Register
     machines: Mapping[str, Machine] = field(default_factory=lambda: MACHINES)
     mandates: dict[str, Mandate] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
@@ -49,7 +51,8 @@ class Authority:
             if made == 1 and len(report.findings) == found:
                 if len(self._fine) >= MOST_REMEMBERED:
                     self._fine.clear()
-                self._fine.add(verdict)
+                if entry.machine != "key":  # there it is the subject that decides
+                    self._fine.add(verdict)
         if entry.machine in ("organisation", "mandate"):
             self._follow(entry, report)
         if entry.type in ("key.add", "key.rotate"):
@@ -58,6 +61,8 @@ class Authority:
     def _judge(self, entry: Entry, firsts: Sequence[bool], report: Report) -> None:
         where = f"entry {entry.index}"
         signers = [self._signer(person) for person in entry.persons]
+        if entry.type == "key.rotate":  # by two keys of one person
+            signers = signers[:1]
         for n, (step, first) in enumerate(zip(entry.steps, firsts, strict=True)):
             machine = self.machines.get(step.machine)
             rule = machine.steps.get((step.before, step.action)) if machine else None
@@ -77,6 +82,8 @@ class Authority:
         self, entry: Entry, machine: Machine, rule: Step, signers: Sequence[Signer], report: Report
     ) -> None:
         by = OWN.get(entry.mandate) or self.mandates.get(entry.mandate)
+        if entry.type == "key.revoke":
+            rule = revocation(own=self.register.keys[entry.subject].person == entry.by)
         if by is None or by.role.value != entry.role:
             report.find("I9", f"entry {entry.index}", f"there is no mandate {entry.mandate} as {entry.role}")
             return

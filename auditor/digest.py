@@ -7,7 +7,7 @@ import json
 from hashlib import sha256
 from typing import Any, Final
 
-from auditor.books import Books
+from auditor.books import Account, Block, Books, Reservation
 from auditor.effects import Contradiction
 from auditor.entries import Entry
 
@@ -22,56 +22,58 @@ def check_state(entry: Entry, books: Books) -> None:
 
 
 def state_facts(books: Books) -> dict[str, Any]:
-    """Counts and digest of these books."""
-    content = {
-        "accounts": [_account(books, name) for name in sorted(books.accounts)],
-        "blocks": [_block(books, name) for name in sorted(books.blocks)],
-        "pendings": [_pending(books, name) for name in sorted(books.reservations)],
-    }
+    """Counts and digest of these books: each kind sorted by name, one item after the other."""
+    accounts, blocks = sorted(books.accounts.items()), sorted(books.blocks.items())
+    pendings = sorted(books.reservations.items())
+    digest = sha256()
+    for opening, items in (
+        ('{"accounts":[', [_account(account) for _, account in accounts]),
+        ('],"blocks":[', [_block(block) for _, block in blocks]),
+        ('],"pendings":[', [_pending(held) for _, held in pendings]),
+    ):
+        digest.update((opening + ",".join(map(_encode, items))).encode("ascii"))
+    digest.update(b"]}")
     return {
-        "accounts": len(books.accounts),
-        "blocks": len(books.blocks),
-        "pendings": len(books.reservations),
-        "sha256": sha256(_encode(content).encode("ascii")).hexdigest(),
+        "accounts": len(accounts),
+        "blocks": len(blocks),
+        "pendings": len(pendings),
+        "sha256": digest.hexdigest(),
     }
 
 
-def _account(books: Books, name: str) -> dict[str, Any]:
-    account = books.accounts[name]
+def _account(account: Account) -> dict[str, Any]:
     return {
-        "account": name,
+        "account": account.name,
         "asset": account.asset,
-        "debits_posted": account.debits_posted,
+        "credits_pending": account.credits_pending,
         "credits_posted": account.credits_posted,
         "debits_pending": account.debits_pending,
-        "credits_pending": account.credits_pending,
+        "debits_posted": account.debits_posted,
         "limit": account.limit,
         "numbered": account.numbered,
         "owner": account.owner,
     }
 
 
-def _block(books: Books, name: str) -> dict[str, Any]:
-    block = books.blocks[name]
+def _block(block: Block) -> dict[str, Any]:
     return {
-        "block": name,
         "account": block.account,
         "asset": block.asset,
         "batch": block.batch,
-        "series": block.series,
-        "start": block.units.start,
+        "block": block.block,
         "end": block.units.end,
         "pending": block.pending,
+        "series": block.series,
+        "start": block.units.start,
     }
 
 
-def _pending(books: Books, name: str) -> dict[str, Any]:
-    held = books.reservations[name]
+def _pending(held: Reservation) -> dict[str, Any]:
     return {
-        "pending": name,
         "blocks": held.blocks,
         "deadline": held.deadline_ms,
         "lock": held.lock,
+        "pending": held.pending,
         "postings": [posting._asdict() for posting in held.postings],
         "ref": held.ref,
     }

@@ -44,7 +44,7 @@ class Replay:
         self.report: Final = report
         self.register: Final = Register()
         self.books: Final = Books()
-        self.authority: Final = Authority()
+        self.authority: Final = Authority(self.register)
         self.holdings: Final = Holdings()
         self.rooms: Final = Rooms(judges, History(recall=recall))
         self.size = 0
@@ -102,6 +102,9 @@ class Replay:
         firsts = self._step(entry)
         self.register.after(entry)
         self.books.apply(entry.effects, entry.at_ms)
+        if entry.type == "genesis":
+            for keyid in self.register.keys:  # they are active without a step of theirs
+                self._seen.put(f"key\n{keyid}".encode(), "active")
         if entry.type not in PLAIN:
             self._check_kind(entry)
         return firsts
