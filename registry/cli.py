@@ -23,9 +23,11 @@ from geo.errors import GeoRefusal
 from ledger.client import Files, FolderFiles, LogClient, LogWrong, files_at
 from ledger.errors import LedgerRefusal
 from ledger.note import NoteVerifier
+from ledger.policy import Policy
 from registry.errors import HomeMissing, RegistryRefusal, TablesMissing
 from registry.machine import Role
 from registry.settings import Home, Settings
+from registry.witness_command import commands as witness_commands
 
 app = typer.Typer(
     help="碳汇 tanhui: a registry for forestry carbon sinks, and a ledger that a stranger can check.",
@@ -41,6 +43,7 @@ app.add_typer(database_commands, name="db")
 app.add_typer(certificate_commands, name="certificate")
 app.add_typer(clock_commands, name="clock")
 app.add_typer(log_commands, name="log")
+log_commands.add_typer(witness_commands, name="witness")
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -57,6 +60,12 @@ VkeyOption = Annotated[
     str | None,
     typer.Option(
         "--vkey", help="the log's verifier key or a file with it; --log needs one [default: the home's]"
+    ),
+]
+PolicyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--policy", help="a policy (c2sp.org/tlog-policy) whose quorum of witnesses must have signed"
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
@@ -486,13 +495,28 @@ def certificate_verify(
         Path | None, typer.Option(help="the log's verifier key file [default: log.vkey beside or above]")
     ] = None,
     home: HomeOption = None,
+    policy: PolicyOption = None,
 ) -> None:
-    """Check a certificate offline: signature, inclusion, and each stated field."""
+    """Check a certificate offline: signature, inclusion, and each stated field.
+
+    Cosignatures are checked with the witness.policy beside the key; --policy demands its quorum too.
+    """
+    from ledger.policy import read_policy
     from registry.documents.bundle import read_bundle, verify_bundle
 
-    key = (vkey or _vkey_near(file, home)).read_text(encoding="ascii", errors="replace").strip()
+    vkey = vkey or _vkey_near(file, home)
+    key = vkey.read_text(encoding="ascii", errors="replace").strip()
+    known = read_policy(vkey.with_name("witness.policy")) if policy is None else _policy(policy)
     bundle = read_bundle(file)
-    verified = verify_bundle(bundle.proof, bundle.entry, bundle.statement, key, bundle.pdf)
+    verified = verify_bundle(
+        bundle.proof,
+        bundle.entry,
+        bundle.statement,
+        key,
+        bundle.pdf,
+        policy=known,
+        quorum=policy is not None,
+    )
     for step in verified.steps:
         console.print(step, soft_wrap=True)
     console.print(f"[green]verified[/green] {bundle.number}")
@@ -521,17 +545,20 @@ def log_verify(
     save: Annotated[
         Path | None, typer.Option("--save", help="keep the verified checkpoint here, for the next --since")
     ] = None,
+    policy: PolicyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Read a published log whole and check signature, entries, tiles, root, and that it continues."""
     from ledger.client import files_at, read_head
 
     verifier = _verifier(vkey)
-    client = LogClient(files_at(log), verifier)
+    demanded = _policy(policy)
+    client = LogClient(files_at(log), verifier, demanded)
     checked = client.verify(None if since is None else read_head(since.read_bytes(), verifier))
     if save is not None:
         _write(save, checked.head.note)
     found = checked.head.checkpoint
+    witnesses = [] if demanded is None else demanded.cosigned_by(checked.head.note)
     said: dict[str, object] = {
         "origin": found.origin,
         "size": found.size,
@@ -539,11 +566,14 @@ def log_verify(
         "bundles": checked.bundles,
         "tiles": checked.tiles,
         "since": checked.since_size,
+        "witnesses": witnesses,
     }
     if as_json:
         console.print_json(json.dumps(said))
         return
     console.print(f"checkpoint  signed by {verifier.vkey}", soft_wrap=True)
+    if witnesses:
+        console.print(f"witnesses   {', '.join(witnesses)} cosigned it", soft_wrap=True)
     console.print(f"entries     {found.size:,} in {checked.bundles:,} bundles give the signed root")
     console.print(f"tiles       {checked.tiles:,} have the hashes that the entries give")
     if checked.since_size is not None:
@@ -611,6 +641,11 @@ def _verifier(vkey: str) -> NoteVerifier:
     if vkey.count("+") < 2 or file.is_file():
         vkey = file.read_text(encoding="utf-8", errors="replace").strip()
     return NoteVerifier.parse(vkey)
+
+
+def _policy(file: Path | None) -> Policy | None:
+    """The policy in the file that was named, which must be there."""
+    return None if file is None else Policy.parse(file.read_bytes())
 
 
 def _write(file: Path, data: bytes) -> None:

@@ -47,6 +47,7 @@ from registry import (
     office,
     projections,
     restore,
+    witness,
     writer,
 )
 from registry.accounts import service as accounts
@@ -180,6 +181,9 @@ STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     ledger.TileMissing: MISSING,
     ledger.PublishRefused: UNAVAILABLE,
     ledger.CommitmentRefused: UNPROCESSABLE,
+    witness.WitnessTaken: CONFLICT,
+    witness.WitnessMissing: UNAVAILABLE,
+    witness.NotALogKey: UNPROCESSABLE,
     policy.MalformedPolicy: UNPROCESSABLE,
     policy.LogNotInPolicy: CONFLICT,
     policy.QuorumMissing: CONFLICT,
