@@ -28,8 +28,11 @@ STEPS: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
     "log.key": ("log", frozenset({"add_key", "end_key"})),
     "log.next": ("log", frozenset({"close"})),
     "state": ("log", frozenset({"state"})),
+    "annotation": ("entry", frozenset({"annotate"})),
+    "erase": ("record", frozenset({"erase"})),
 }
 """The machine and the actions of every type of entry that means something for keys or for the log itself."""
+OWN_MACHINES: Final = frozenset({"key", "log", "entry", "record"})
 _KEY_FIELDS: Final = frozenset({"public", "person", "custody", "suite"})
 _KIND: Final = PAYLOAD_TYPE.encode()
 _PREFIX: Final = b"DSSEv1 %d %b " % (len(_KIND), _KIND)
@@ -95,13 +98,13 @@ class Register:
         """Keys that an entry's own signatures already need; and that its type is that of its steps."""
         own = STEPS.get(entry.type)
         if own is None:
-            if entry.machine in ("key", "log"):
+            if entry.machine in OWN_MACHINES:
                 raise Contradiction(f"an entry of type {entry.type} takes no step of {entry.machine}")
         elif entry.machine != own[0] or entry.action not in own[1]:
             raise Contradiction(f"{entry.machine} {entry.action} is no {entry.type}")
         caused = entry.steps[1:]
-        if caused and entry.type != "key.rotate" and any(s.machine in ("key", "log") for s in caused):
-            raise Contradiction(f"an entry of type {entry.type} causes no step of a key or of the log")
+        if caused and entry.type != "key.rotate" and any(s.machine in OWN_MACHINES for s in caused):
+            raise Contradiction(f"an entry of type {entry.type} causes no step of keys or of the log")
         if entry.type == "genesis":
             self._open(entry)
         elif entry.type == "key.rotate":

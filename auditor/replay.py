@@ -144,33 +144,35 @@ class Replay:
 
     def _check_kind(self, entry: Entry) -> None:
         """What entries of the later kinds say about the log before them."""
+        quiet = not entry.effects and not entry.commitments
         match entry.type:
             case "state":
                 check_state(entry, self.books)
             case "annotation":
                 self._check_named(entry.index, entry.facts)
-                if entry.subject != str(entry.facts["index"]):
-                    raise Contradiction("it annotates another entry than it names")
+                quiet = not entry.effects and entry.subject == str(entry.facts["index"])
             case "correct":
-                corrects = entry.facts.get("corrects")
-                if type(corrects) is not dict:
-                    raise Contradiction("it does not name the entry it corrects")
-                self._check_named(entry.index, corrects)
+                self._check_named(entry.index, entry.facts["corrects"])
+                return
             case "erase":
                 self._check_erased(entry)
+            case _:
+                return
+        if not quiet:
+            raise Contradiction(f"an entry of type {entry.type} does something, or is of another subject")
 
-    def _check_named(self, index: int, named: Mapping[str, object]) -> bytes:
-        before = named.get("index")
-        if type(before) is not int or not 0 <= before < index:
-            raise Contradiction("the entry it names did not come before it")
-        leaf = self._recall(before)
-        if leaf_hash(leaf).hex() != named.get("leaf"):
-            raise Contradiction(f"entry {before} has another leaf hash than it names")
-        return leaf
+    def _check_named(self, index: int, named: Mapping[str, object]) -> None:
+        before = named["index"]
+        if named.keys() != {"index", "leaf"} or type(before) is not int or not 0 <= before < index:
+            raise Contradiction("the entry that it names did not come before it")
+        if leaf_hash(self._recall(before)).hex() != named["leaf"]:
+            raise Contradiction(f"entry {before} has another leaf hash than is said")
 
     def _check_erased(self, entry: Entry) -> None:
-        before, commitment = entry.facts.get("index"), entry.facts.get("commitment")
-        if type(before) is not int or not 0 <= before < entry.index or commitment != entry.subject:
-            raise Contradiction("it does not name an entry before it and the commitment that was erased")
+        before, commitment = entry.facts["index"], entry.facts["commitment"]
+        if entry.facts.keys() != {"commitment", "index"} or commitment != entry.subject:
+            raise Contradiction("it does not name the commitment that was erased")
+        if type(before) is not int or not 0 <= before < entry.index:
+            raise Contradiction("the entry that it names did not come before it")
         if commitment not in read_entry(before, self._recall(before)).commitments.values():
             raise Contradiction(f"entry {before} has no such commitment")

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from auditor.books import Books
 from auditor.effects import Move, Post, Transfer
-from auditor.entries import Entry
+from auditor.entries import Entry, read_entry
 from auditor.findings import Report
 from auditor.history import History, credited_units
 from registry.accounts.rules import BANK_ACCOUNT, MONEY, cash_account
@@ -194,6 +194,16 @@ def _deposit(history: History, entry: Entry) -> Bill:
     return Bill(straight=[(BANK_ACCOUNT, cash_account(facts["organisation"]), facts["amount_fen"])])
 
 
+def _reversal(history: History, entry: Entry) -> Bill:
+    """A deposit that was recorded wrongly goes back whole: the entry it names says what it was."""
+    corrected = entry.facts["corrects"]["index"]
+    deposit = read_entry(corrected, history.recall(corrected))
+    if (deposit.machine, deposit.subject) != (entry.machine, entry.subject):
+        raise ValueError(f"entry {corrected} is not the deposit that is reversed")
+    facts: dict[str, Any] = deposit.facts
+    return Bill(straight=[(cash_account(facts["organisation"]), BANK_ACCOUNT, facts["amount_fen"])])
+
+
 def _premium(history: History, entry: Entry) -> Bill:
     facts: dict[str, Any] = entry.facts
     option = history.options[entry.subject]
@@ -249,6 +259,7 @@ def _subscription(history: History, entry: Entry) -> Bill:
 
 BILLERS: Final[Mapping[tuple[str, str], Callable[[History, Entry], Bill]]] = {
     ("deposit", "record"): _deposit,
+    ("deposit", "reverse"): _reversal,
     ("option", "activate"): _premium,
     ("option", "take"): _strike,
     ("option", "take_part"): _strike,
