@@ -9,6 +9,7 @@ After a failed seal, commit or publication the outcome is unknown: the writer st
 restart recovers from what is durable.
 """
 
+import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -27,6 +28,8 @@ from registry.errors import RegistryRefusal
 
 GROUP_SIZE = 256
 GATHER_SECONDS = 0.010
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -259,6 +262,8 @@ class Writer:
                 stopped = WriterStopped()
                 stopped.__cause__ = failure
                 job.future.set_exception(stopped)
+        said = "The registry takes no more acts until it is restarted, because %s: %s"
+        _log.critical(said, type(failure).__name__, failure, exc_info=failure)
 
 
 class _DoAgain(Exception):
