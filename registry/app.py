@@ -19,10 +19,11 @@ from registry.parcels import routes as parcels
 from registry.programmes import routes as programmes
 from registry.projects import routes as projects
 from registry.publication import Publisher
+from registry.records import routes as records
 from registry.retirement import routes as retirement
 from registry.transparency import routes as transparency
 from registry.verification import routes as verification
-from registry.web import log, pages, requests
+from registry.web import acts, log, pages, requests
 from registry.web.api import Running, Services, inlined
 from registry.web.bodies import InputLimits, KeyBeforeUpload, SafeHeaders
 
@@ -30,6 +31,7 @@ STATIC: Final = Path(__file__).parent / "web" / "static"
 PREFIX: Final = "/api/v1"
 ROOMS: Final[tuple[APIRouter, ...]] = (
     accounts.router,
+    records.router,
     programmes.router,
     parcels.router,
     projects.router,
@@ -39,6 +41,7 @@ ROOMS: Final[tuple[APIRouter, ...]] = (
     market.router,
     retirement.router,
     requests.router,
+    acts.router,
     transparency.router,
 )
 
@@ -74,6 +77,7 @@ def create_app(installation: Installation) -> FastAPI:
         clock=installation.clock,
         home=installation.home,
     )
+    app.state.recent_keys = acts.RecentKeys()
     for room in ROOMS:
         app.include_router(room, prefix=PREFIX)
     app.include_router(log.router)

@@ -129,7 +129,10 @@ def caller(
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
 ) -> Caller:
     """The caller by its key; `NotAuthenticated` whatever is wrong with it."""
-    token = credentials.credentials if credentials is not None else ""
+    return caller_of(request, running, credentials.credentials if credentials is not None else "")
+
+
+def caller_of(request: Request, running: Services, token: str) -> Caller:
     prefix = token.partition(".")[0]
     now = running.clock.now()
     with running.database.read() as session:
@@ -169,7 +172,10 @@ Acting = Annotated[Caller, Depends(acting)]
 
 async def json_body(request: Request) -> dict[str, Any]:
     """The body as a JSON object; an absent one is an empty object. Strict: no duplicate names, no NaN."""
-    content = await request.body()
+    return parse_json_body(request, await request.body())
+
+
+def parse_json_body(request: Request, content: bytes) -> dict[str, Any]:
     if not content:
         return {}
     found = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()

@@ -31,6 +31,13 @@ class RequestInvalid(HttpRefused):
     template: ClassVar[str] = "The request has {count} faults."
 
 
+class ActUnknown(HttpRefused):
+    """In a batch."""
+
+    code: ClassVar[str] = "act_unknown"
+    template: ClassVar[str] = "There is no act {act}, or it is not done in a batch."
+
+
 class AddressMalformed(HttpRefused):
     """Control characters, which no database and no reader can use."""
 
