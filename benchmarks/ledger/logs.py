@@ -14,12 +14,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
-from benchmarks.ledger.world import World, found
+from benchmarks.ledger.world import RECEIVERS, World, found
 from ledger import log as ledger_log
 from ledger.checkpoint import Checkpoint, sign_checkpoint
 from ledger.envelope import decode_leaf, encode_leaf
 from ledger.merkle import Frontier, leaf_hash, node_hash
-from ledger.note import NoteSigner
+from ledger.note import Signer
 from ledger.tiles import CHECKPOINT, TILE_WIDTH, encode_entry_bundle, entries_path, tile_path
 
 CHUNK: Final = 2_000
@@ -96,9 +96,9 @@ class TileWriter:
         path.write_bytes(data)
 
 
-def signed_log(folder: Path, deposits: int) -> PublishedLog:
+def signed_log(folder: Path, deposits: int, *, members: int = RECEIVERS) -> PublishedLog:
     """A log of an installation with `deposits` deposits, published in `folder`."""
-    installation, world = found(folder / "source")
+    installation, world = found(folder / "source", members=members)
     with installation.database.read() as session:
         first = list(ledger_log.leaves(session, 0, installation.tiles.published_size()))
     signer = installation.signer
@@ -110,12 +110,12 @@ def signed_log(folder: Path, deposits: int) -> PublishedLog:
         tiles.add(leaf)
     tiles.finish()
     write_head(folder / "log", tiles.frontier, signer)
-    (folder / "log.vkey").write_text(signer.vkey + "\n")
+    (folder / "log.vkey").write_text(signer.verifier.vkey + "\n")
     return PublishedLog(folder, tiles.frontier.size)
 
 
-def write_head(folder: Path, frontier: Frontier, signer: NoteSigner) -> None:
-    head = Checkpoint(signer.name, frontier.size, frontier.root())
+def write_head(folder: Path, frontier: Frontier, signer: Signer) -> None:
+    head = Checkpoint(signer.verifier.name, frontier.size, frontier.root())
     (folder / CHECKPOINT).write_bytes(sign_checkpoint(head, [signer]))
 
 

@@ -91,11 +91,12 @@ class Ours:
 
     def _credited(self) -> dict[str, int]:
         account = tables.account.c
-        query = sa.select(account.account, account.credits_posted - account.debits_posted).where(
+        balance_fen = account.credits_posted - account.debits_posted
+        query = sa.select(account.account, balance_fen.label("balance_fen")).where(
             account.asset == MONEY, account.account != BANK_ACCOUNT, account.credits_posted > 0
         )
         with self.installation.database.read() as session:
-            return dict(session.execute(query).tuples().all())
+            return {row.account: row.balance_fen for row in session.execute(query)}
 
 
 def measure(folder: Path, extent: Extent) -> Run:

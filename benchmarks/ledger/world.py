@@ -93,19 +93,20 @@ class World:
         )
 
 
-def found(folder: Path, database_url: str | None = None) -> tuple[Installation, World]:
+def found(
+    folder: Path, database_url: str | None = None, *, members: int = RECEIVERS
+) -> tuple[Installation, World]:
     """A new installation on real time, with the bank, its clerks and the receivers enrolled."""
     installation = Installation.create(Home.at(folder, database_url), ORIGIN)
     bank = register_organisation(installation, "bank", Role.BANK, COUNTY)
     clerks = []
-    for n in range(CLERKS):
+    for n in range(min(CLERKS, members)):
         seed = secrets.token_bytes(32)
         public = _key(seed).public_bytes.hex()
         clerks.append((register_person(installation, bank, Role.BANK, f"clerk {n}", public), seed))
     teller = register_person(installation, bank, Role.BANK, "teller")
     receivers = tuple(
-        register_organisation(installation, f"receiver {n}", Role.ENTERPRISE, COUNTY)
-        for n in range(RECEIVERS)
+        register_organisation(installation, f"receiver {n}", Role.ENTERPRISE, COUNTY) for n in range(members)
     )
     return installation, World(bank, tuple(clerks), receivers, issue_api_key(installation, teller))
 

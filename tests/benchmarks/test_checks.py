@@ -39,7 +39,7 @@ def test_a_wrong_proof_is_no_proof(tmp_path: Path) -> None:
 
 
 def test_a_generated_log_is_one_that_the_audit_accepts_and_a_changed_one_is_not(tmp_path: Path) -> None:
-    log = signed_log(tmp_path, 300)
+    log = signed_log(tmp_path, 300, members=2)
     verifier = NoteVerifier.parse(log.vkey)
     assert audit_alone(FolderFiles(log.log), [verifier]).report.findings == []
     assert LogClient(FolderFiles(log.log), verifier).verify().head.checkpoint.size == log.size > 300
@@ -52,7 +52,7 @@ def test_a_generated_log_is_one_that_the_audit_accepts_and_a_changed_one_is_not(
 
 
 def test_what_the_writer_appended_is_compared_with_what_was_sent(tmp_path: Path) -> None:
-    installation, world = found(tmp_path / "home")
+    installation, world = found(tmp_path / "home", members=2)
     ours = Ours("sqlite", installation, world, rooms=True)
     made = ours.append(ours.wires(20), 8)
     assert (made.entries, made.commits, len(made.latencies_s)) == (20, 3, 3)
@@ -64,7 +64,7 @@ def test_what_the_writer_appended_is_compared_with_what_was_sent(tmp_path: Path)
 
 
 def test_an_entry_with_a_wrong_signature_stops_the_measurement(tmp_path: Path) -> None:
-    installation, world = found(tmp_path / "home")
+    installation, world = found(tmp_path / "home", members=2)
     (first, other) = world.envelopes(0, 2)
     swapped = encode(Envelope(first[1].payload, signatures=other[1].signatures).to_json())
     with pytest.raises(Exception, match="signature"):
