@@ -10,7 +10,7 @@ Rows are gathered in a `Memory` and written together: when the transaction is se
 the ledger's tables through the session.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar
 
@@ -23,11 +23,12 @@ from ledger.canonical import JsonValue
 from ledger.checkpoint import Checkpoint, peek_checkpoint, sign_checkpoint
 from ledger.envelope import encode_leaf
 from ledger.errors import LedgerRefusal
+from ledger.log_keys import LogKey, LogKeyNotHeld, in_force
 from ledger.memory import Memory, MemorySource
 from ledger.merkle import EMPTY_ROOT, Frontier, leaf_hash
-from ledger.note import Signer
+from ledger.note import NoteVerifier, Signer
 from ledger.replay import Entry, LedgerState
-from ledger.rows import account_of, block_of, books_rows, key_row, posting_rows
+from ledger.rows import account_of, block_of, books_rows, key_row, log_key_of, posting_rows
 from ledger.signed import Signed
 from ledger.stored import stored_state
 
@@ -44,8 +45,10 @@ __all__ = [
     "last_checkpoint",
     "leaves",
     "ledger_source",
+    "log_keys",
     "origin",
     "posting_rows",
+    "size",
 ]
 
 
@@ -133,6 +136,16 @@ class LedgerTransaction:
     @property
     def size(self) -> int:
         return self._frontier.size
+
+    @property
+    def committed_size(self) -> int:
+        """The size at the last checkpoint, before this transaction."""
+        return self._old_size
+
+    @property
+    def grew(self) -> bool:
+        """Whether anything was appended in this transaction."""
+        return self.size > self._old_size
 
     @property
     def last_at_ms(self) -> int:
@@ -227,10 +240,16 @@ class LedgerTransaction:
         """Note that something reached the database, so that it can only be taken back there."""
         self._writes += 1
 
-    def seal(self, signer: Signer) -> bytes | None:
-        """Check what was written, sign the checkpoint and move the head. None when nothing was appended.
+    def verifiers(self) -> list[NoteVerifier]:
+        """The log's keys in force after the entries so far: they sign the checkpoint."""
+        return in_force(self.source.log_keys(), self.size)
 
-        Raises `LogCorrupt` when the leaves read back do not give the root, or another writer moved the head.
+    def seal(self, signers: Sequence[Signer] | Signer) -> bytes | None:
+        """Check what was written, sign the checkpoint with every key in force, and move the head. None when
+        nothing was appended.
+
+        Raises `LogCorrupt` when the leaves read back do not give the root, or another writer moved the head;
+        `LogKeyNotHeld` when `signers` have not the key of each in force.
         """
         if self.size == self._old_size:
             return None
@@ -239,7 +258,7 @@ class LedgerTransaction:
         root = self._frontier.root()
         if self._read_back() != (self.size, root):
             raise LogCorrupt(reason=f"the leaves read back at size {self.size} have another root")
-        note = sign_checkpoint(Checkpoint(self.origin, self.size, root), [signer])
+        note = sign_checkpoint(Checkpoint(self.origin, self.size, root), self._in_force(signers))
         self._session.execute(sa.insert(tables.checkpoint).values(size=self.size, note=note))
         head = tables.head.c
         moved = self._session.execute(
@@ -250,6 +269,16 @@ class LedgerTransaction:
         if moved.rowcount != 1:  # type: ignore[attr-defined]
             raise LogCorrupt(reason="the head moved under the lock")
         return note
+
+    def _in_force(self, signers: Sequence[Signer] | Signer) -> list[Signer]:
+        """Those who have to sign, in the order of the log's keys; all where the log names no key."""
+        held = list(signers) if isinstance(signers, Sequence) else [signers]
+        wanted = self.verifiers()
+        by_key = {signer.verifier: signer for signer in held}
+        for verifier in wanted:
+            if verifier not in by_key:
+                raise LogKeyNotHeld(vkey=verifier.vkey)
+        return [by_key[verifier] for verifier in wanted] or held
 
     def committed(self) -> None:
         """The caller's transaction is durable: what is remembered is what the tables say."""
@@ -287,6 +316,17 @@ def leaves(session: Session, start: int, end: int) -> Iterator[bytes]:
     )
     for row in rows:
         yield row.leaf
+
+
+def size(session: Session) -> int:
+    """The number of entries that are committed."""
+    return int(session.execute(sa.select(tables.head.c.size)).scalar_one())
+
+
+def log_keys(session: Session) -> tuple[LogKey, ...]:
+    """The log's own keys, oldest first, with the entries where each begins and ends."""
+    rows = session.execute(sa.select(tables.log_key).order_by(tables.log_key.c.idx))
+    return tuple(map(log_key_of, rows.mappings()))
 
 
 def last_checkpoint(session: Session) -> bytes | None:

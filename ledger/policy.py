@@ -115,9 +115,13 @@ class Policy:
         if not self.satisfied(signed):
             raise QuorumMissing(signed=", ".join(signed) or "nobody")
 
+    def lists(self, verifier: NoteVerifier) -> bool:
+        """Whether this log may be judged by the policy: one that lists no logs is for every log."""
+        return not self.logs or any(log.verifier == verifier for log in self.logs)
+
     def require_log(self, verifier: NoteVerifier) -> None:
         """`LogNotInPolicy` when the policy lists logs, and not this one."""
-        if self.logs and all(log.verifier != verifier for log in self.logs):
+        if not self.lists(verifier):
             raise LogNotInPolicy(vkey=verifier.vkey)
 
 

@@ -19,22 +19,33 @@ from typing import Any, ClassVar, Protocol
 
 from sqlalchemy.orm import Session
 
+from ledger.actor_keys import ActorKey, UnknownKey, check_rotation_signatures
 from ledger.canonical import JsonValue
 from ledger.commitment import commit
-from ledger.effects import Effect
+from ledger.effects import Effect, Transition
 from ledger.entry import Payload
 from ledger.envelope import PAYLOAD_TYPE, Envelope, Signature, pae
 from ledger.keys import SigningKey
 from ledger.log import LedgerTransaction
-from ledger.replay import Entry, UnknownKey, payload_of
+from ledger.replay import Entry, payload_of
 from ledger.signed import Signed
 from registry.clock import check_jump, milliseconds
 from registry.database import Committed
 from registry.errors import RegistryRefusal
 from registry.group import group_of
 from registry.keyring import KeyNotHeld, KeyRing
-from registry.machine import ConfirmationMissing, Machine, Mandate, Role, Signer, check_authority
-from registry.projections import Projections, project, record_of, steps_of
+from registry.machine import (
+    ConfirmationMissing,
+    Machine,
+    Mandate,
+    Role,
+    Signer,
+    Step,
+    TransitionRefused,
+    check_authority,
+    check_carried,
+)
+from registry.projections import Projections, UnknownMachine, project, record_of, steps_of
 
 CONSEQUENCE_NAMESPACE = uuid.UUID("5d6b0c5e-7a57-5f0e-9f0e-6a1f5c0f7a11")
 SYSTEM = Mandate("system", "system", "registry", Role.SYSTEM)
@@ -114,6 +125,7 @@ class Desk:
     ledger: LedgerTransaction
     keyring: KeyRing
     projections: Projections
+    machines: Mapping[str, Machine]
     directory: Directory
     now: datetime
     simulated: bool
@@ -142,8 +154,13 @@ class Desk:
         effects: Sequence[Effect] = (),
         reason_code: str = "",
         type_: str = "act",
+        rule: Step | None = None,
+        successor: ActorKey | None = None,
     ) -> Entry:
         """Log the person's own act; once per command.
+
+        `rule` stands for the table's step where the subject decides which part of that counts. `successor` is
+        the new key of a rotation, which signs beside the one that it follows.
 
         Raises `TransitionRefused`, `NotAuthorised`, a `LedgerRefusal`; `Prepared` and `Awaiting` on the way.
         """
@@ -163,7 +180,8 @@ class Desk:
             type_,
         )
         content = payload.to_bytes()
-        return self._append(content, self._sign(machine, payload, content))
+        rule = rule or machine.step(payload.before, action, subject)
+        return self._append(content, self._sign(rule, payload, content, successor))
 
     def consequence(
         self,
@@ -183,13 +201,19 @@ class Desk:
             entry_id, SYSTEM, machine, action, subject, facts, commitments, effects, reason_code, "act"
         )
         rule = machine.step(payload.before, action, subject)
-        check_authority(machine.name, action, rule, SYSTEM, SYSTEM.person, [Signer(SYSTEM.person, (SYSTEM,))])
+        signers = [Signer(SYSTEM.person, (SYSTEM,))]
+        check_authority(machine.name, action, rule, SYSTEM, SYSTEM.person, signers)
+        self._check_carried(payload, signers)
         content = payload.to_bytes()
-        return self._append(content, [_signature(self.keyring.get("system"), content)])
+        return self._append(content, [self._server_signature(SYSTEM.person, content)])
 
     def state(self, machine: Machine, subject: str) -> str:
         """The subject's state: what the log implies, else the machine's initial one."""
-        return self.ledger.source.subject_state(machine.name, subject) or machine.initial
+        source = self.ledger.source
+        known = source.subject_state(machine.name, subject)
+        if known is None and machine.name == "key" and source.actor_key(subject) is not None:
+            return "active"  # the first entry registers the keys of root and system without a step of theirs
+        return known or machine.initial
 
     def commitment(self, label: str, model: type[Any], /, **values: Any) -> Opened:
         """Commit the committed columns of one row of `model`; `label` is unique within the request."""
@@ -235,41 +259,86 @@ class Desk:
             effects=tuple(effects),
         )
 
-    def _sign(self, machine: Machine, payload: Payload, content: bytes) -> list[Signature]:
+    def _sign(
+        self, rule: Step, payload: Payload, content: bytes, successor: ActorKey | None
+    ) -> list[Signature]:
         Envelope(content)  # refuses what would be too large to log before anybody signs it
-        rule = machine.step(payload.before, payload.action, payload.subject)
+        for effect in payload.effects:
+            if isinstance(effect, Transition):
+                self._carried_rule(effect)
         if self.mode is Mode.PREPARE:
             if self.actor.role not in rule.roles and self.actor.role not in rule.confirmers:
-                check_authority(machine.name, payload.action, rule, self.actor, payload.by, [])
+                check_authority(payload.machine, payload.action, rule, self.actor, payload.by, [])
             raise Prepared(content)
         if self.expected is not None and self.expected != content:
             raise PayloadMoved()
-        signatures = [*self.collected, *(self._server_signature(p, content) for p in self.server_signers)]
-        signers = [self._signer(signature, content) for signature in signatures]
+        if successor is None:
+            signatures = [*self.collected, *(self._server_signature(p, content) for p in self.server_signers)]
+            signers = [self._signer(signature, content) for signature in signatures]
+        else:
+            signatures = self._rotation_signatures(payload, content, successor)
+            signers = [self._signer(signature, content, successor) for signature in signatures][:1]
         try:
-            check_authority(machine.name, payload.action, rule, self.actor, payload.by, signers)
+            check_authority(payload.machine, payload.action, rule, self.actor, payload.by, signers)
         except ConfirmationMissing as missing:
             raise Awaiting(content, signatures, str(missing.facts["needed"])) from missing
+        self._check_carried(payload, signers)
         return signatures
 
+    def _rotation_signatures(self, payload: Payload, content: bytes, successor: ActorKey) -> list[Signature]:
+        """Two signatures of one person, by the old and the new key: the server's part, where it holds them,
+        and what the person brought.
+        """
+        signatures = {signature.keyid: signature for signature in self.collected}
+        for keyid in (payload.subject, successor.keyid):
+            known = successor if keyid == successor.keyid else self.ledger.source.actor_key(keyid)
+            if keyid not in signatures and known is not None and known.custody == "server":
+                signatures[keyid] = _signature(self.keyring.held(keyid, known.person), content)
+        check_rotation_signatures(tuple(signatures.values()), payload.subject, successor.keyid)
+        return list(signatures.values())
+
+    def _carried_rule(self, effect: Transition) -> Step:
+        """The step of its machine's table that an entry carries, else `TransitionRefused` (invariant I8)."""
+        machine = self.machines.get(effect.machine)
+        if machine is None:
+            raise UnknownMachine(index=self.ledger.size, machine=effect.machine)
+        rule = machine.step(effect.before, effect.action, effect.subject)
+        known = self.ledger.source.subject_state(effect.machine, effect.subject)
+        if rule.after != effect.after or (known is None and effect.before != machine.initial):
+            raise TransitionRefused(
+                machine=machine.name, subject=effect.subject, state=effect.before, action=effect.action
+            )
+        return rule
+
+    def _check_carried(self, payload: Payload, signers: Sequence[Signer]) -> None:
+        """Nobody causes by an entry what they may not do by an act of their own (invariant I9)."""
+        for effect in payload.effects:
+            if isinstance(effect, Transition):
+                check_carried(effect.machine, effect.action, self._carried_rule(effect), signers)
+
     def _server_signature(self, person: str, content: bytes) -> Signature:
-        if person == ROOT.person:
-            return _signature(self.keyring.get("root"), content)
+        """By the person's newest key in server custody. Raises `KeyNotHeld`; `KeyEnded` when it was ended."""
         keyid = group_of(self.session).recall(
             ("server_key", person), lambda: self.directory.server_key(self.session, person)
         )
-        if keyid is None:
+        key = None if keyid is None else self.ledger.source.actor_key(keyid)
+        if key is None:
             raise KeyNotHeld(keyid=f"of {person}")
-        return _signature(self.keyring.get(keyid), content)
+        key.require_running()
+        return _signature(self.keyring.held(key.keyid, person), content)
 
-    def _signer(self, signature: Signature, content: bytes) -> Signer:
+    def _signer(self, signature: Signature, content: bytes, successor: ActorKey | None = None) -> Signer:
         key = self.ledger.source.actor_key(signature.keyid)
+        if key is None and successor is not None and successor.keyid == signature.keyid:
+            key = successor
         if key is None:
             raise UnknownKey(keyid=signature.keyid)
+        key.require_running()
         if signature not in self.checked:
             Envelope(content, PAYLOAD_TYPE, (signature,)).verify({key.keyid: key.public_key})
-        if key.person == ROOT.person:
-            return Signer(ROOT.person, (ROOT,))
+        for own in (ROOT, SYSTEM):
+            if key.person == own.person:
+                return Signer(own.person, (own,))
         mandates = group_of(self.session).recall(
             ("mandates", key.person), lambda: self.directory.mandates(self.session, key.person)
         )

@@ -4,12 +4,14 @@ wired here too.
 
 from collections.abc import Mapping
 
+from registry.accounts import keys as accounts_keys
 from registry.accounts import projection as accounts
 from registry.accounts import rules as accounts_rules
 from registry.accounts import service as accounts_service
 from registry.estimates import projection as estimates
 from registry.estimates import rules as estimates_rules
 from registry.estimates import service as estimates_service
+from registry.issuance import merging
 from registry.issuance import projection as issuance
 from registry.issuance import rules as issuance_rules
 from registry.issuance import service as issuance_service
@@ -30,6 +32,9 @@ from registry.projections import Projections
 from registry.projects import projection as projects
 from registry.projects import rules as projects_rules
 from registry.projects import service as projects_service
+from registry.records import projection as records
+from registry.records import rules as records_rules
+from registry.records import service as records_service
 from registry.retirement import projection as retirement
 from registry.retirement import rules as retirement_rules
 from registry.retirement import service as retirement_service
@@ -54,13 +59,19 @@ MACHINES: Mapping[str, Machine] = {
         estimates_rules.RUN,
         verification_rules.STATEMENT,
         issuance_rules.ISSUANCE,
+        merging.MERGE,
+        records_rules.ENTRY,
+        records_rules.RECORD,
         *market_rules.MACHINES,
         retirement_rules.RETIREMENT,
     )
 }
 
 PROJECTIONS: Projections = {
-    "log": accounts.nothing,
+    "log": records.log,
+    "entry": records.entry,
+    "record": records.record,
+    "merge": accounts.nothing,
     "key": accounts.nothing,
     "organisation": accounts.organisation,
     "person": accounts.person,
@@ -86,12 +97,15 @@ ACTS: Mapping[str, Act] = {
     act.name: act
     for room in (
         accounts_service.ACTS,
+        accounts_keys.ACTS,
         programmes_service.ACTS,
         parcels_service.ACTS,
         projects_service.ACTS,
         estimates_service.ACTS,
         verification_service.acts(market_options.OptionInterests()),
         issuance_service.acts(market_options.OptionDeliveries()),
+        merging.ACTS,
+        records_service.ACTS,
         market_options.ACTS,
         market_subscriptions.ACTS,
         market_sales.ACTS,

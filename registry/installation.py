@@ -8,7 +8,7 @@ unpublished.
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +21,8 @@ from ledger.entry import Payload, parse_payload
 from ledger.envelope import Envelope, decode_leaf, encode_leaf
 from ledger.keys import SigningKey
 from ledger.log import LedgerTransaction, LogMissing
-from ledger.note import NoteSigner
+from ledger.log_keys import in_force, spell_vkeys
+from ledger.note import NoteSigner, NoteVerifier, Signer
 from ledger.policy import Policy, read_policy
 from ledger.tiles import TileDirectory
 from registry import clock as clocks
@@ -29,20 +30,21 @@ from registry.accounts.rules import BANK_ACCOUNT, LOG, MONEY
 from registry.accounts.service import AccountsDirectory
 from registry.acts import ROOT
 from registry.anchor import Anchors, GuardedSigner, require_unmarked
-from registry.catalogue import ACTS, PROJECTIONS
+from registry.catalogue import ACTS, MACHINES, PROJECTIONS
 from registry.clock import Clock, ClockRefused, SystemClock, clock_of, milliseconds
 from registry.database import Database, migrate
 from registry.errors import HomeMissing, RegistryRefusal
-from registry.keyring import KeyRing
+from registry.keyring import FIRST_LOG_KEY, KeyRing, KeyService
 from registry.machine import Mandate
 from registry.office import Office, RequestsOfGroup
 from registry.projections import project
 from registry.publication import Publisher, WitnessedSigner
 from registry.recovery import check_head, publish_lost, remove_stale
 from registry.settings import Home
+from registry.upkeep import STATE_EVERY, Upkeep
 from registry.writer import Writer
 
-LOG_KEY, ROOT_KEY, SYSTEM_KEY = "log", "root", "system"
+ROOT_KEY, SYSTEM_KEY = "root", "system"
 
 
 class HomeTaken(RegistryRefusal):
@@ -58,7 +60,6 @@ class Installation:
     database: Database
     clock: Clock
     tiles: TileDirectory
-    signer: NoteSigner
     publisher: Publisher
     office: Office
     writer: Writer
@@ -69,34 +70,53 @@ class Installation:
 
     @property
     def vkey(self) -> str:
-        return self.signer.vkey
+        """The verifier keys of the log, oldest first, one on each line."""
+        return self.home.vkey.read_text().strip()
+
+    @property
+    def signer(self) -> Signer:
+        """What signs with the newest key of the log."""
+        with self.database.read() as session:
+            newest = ledger_log.log_keys(session)[-1]
+        return self.office.keyring.log_signer(newest.verifier)
 
     @classmethod
     def create(
         cls, home: Home, origin: str, *, simulated_at: datetime | None = None, passphrase: str | None = None
     ) -> "Installation":
-        """A new installation in an empty folder. `simulated_at` makes it a simulated one, for good."""
+        """A new installation in an empty folder, or one whose making was interrupted there. `simulated_at`
+        makes it a simulated one, for good.
+        """
         if home.vkey.exists():
             raise HomeTaken(path=str(home.path))
         NoteSigner(origin, SigningKey.generate())  # a name no log can have is refused before anything is made
-        anchors = Anchors(home.anchors)
-        anchors.require_new()
-        _without_log(home)
+        anchors, began = Anchors(home.anchors), _begun(home, origin, simulated_at, passphrase)
+        if began is None:
+            anchors.require_new()
+            _without_log(home)
         for folder in (home.path, home.log, home.certificates, home.rasters):
             folder.mkdir(parents=True, exist_ok=True)
         keyring = KeyRing(home.keys, passphrase)
-        signer = NoteSigner(origin, keyring.create(LOG_KEY))
-        keyring.create(ROOT_KEY)
-        keyring.create(SYSTEM_KEY)
+        signer = NoteSigner(origin, keyring.get_or_create(FIRST_LOG_KEY))
+        keyring.get_or_create(ROOT_KEY)
+        keyring.get_or_create(SYSTEM_KEY)
         database = Database(home.database_url)
-        anchors.begin(_write_genesis(database, keyring, signer, origin, simulated_at))
+        anchors.begin(began or _write_genesis(database, keyring, signer, origin, simulated_at))
         database.dispose()
         _write_durably(home.vkey, signer.vkey + "\n")
         return cls.open(home, passphrase=passphrase)
 
     @classmethod
-    def open(cls, home: Home, *, passphrase: str | None = None) -> "Installation":
-        """Start an existing installation (LEDGER 4.4, "On start").
+    def open(
+        cls,
+        home: Home,
+        *,
+        passphrase: str | None = None,
+        services: Sequence[KeyService] = (),
+        state_every: int = STATE_EVERY,
+    ) -> "Installation":
+        """Start an existing installation (LEDGER 4.4, "On start"). `services` hold keys of the log elsewhere;
+        a `state` entry is due after `state_every` others.
 
         Raises `HomeMissing`, `HomeRestored`, `SchemaNewer`, and before anything is signed what shows that the
         database is not the newest: `DatabaseBehind`, `HistoryForked`, `LogCorrupt`, `AnchorMissing`.
@@ -104,15 +124,13 @@ class Installation:
         if not home.vkey.exists():
             raise HomeMissing(path=str(home.path))
         require_unmarked(home)
-        keyring = KeyRing(home.keys, passphrase)
+        keyring = KeyRing(home.keys, passphrase, services)
         migrate(home.database_url)
         database = Database(home.database_url)
-        with database.read() as session:
-            origin = ledger_log.origin(session)
-        signer = NoteSigner(origin, keyring.get(LOG_KEY))
+        verifiers = write_vkeys(home, database)
         tiles, anchors = TileDirectory(home.log), Anchors(home.anchors)
         publish_lost(database, tiles)
-        publisher = Publisher(database, tiles, signer, anchors, _policy_of(home, signer))
+        publisher = Publisher(database, tiles, anchors, _policy_of(home, verifiers))
         publisher.start()
         check_head(database)
         remove_stale(home.rasters, "*.partial")
@@ -120,12 +138,16 @@ class Installation:
         clock = _clock_of_log(database)
         writer = Writer(
             database,
-            WitnessedSigner(GuardedSigner(signer, tiles), publisher),
+            lambda wanted: [
+                WitnessedSigner(GuardedSigner(keyring.log_signer(verifier), tiles), publisher)
+                for verifier in wanted
+            ],
             publisher.publish,
             RequestsOfGroup(),
+            upkeep=Upkeep(keyring, PROJECTIONS, state_every),
         )
-        office = Office(writer, keyring, clock, PROJECTIONS, AccountsDirectory(), ACTS)
-        return cls(home, database, clock, tiles, signer, publisher, office, writer)
+        office = Office(writer, keyring, clock, PROJECTIONS, AccountsDirectory(), ACTS, MACHINES)
+        return cls(home, database, clock, tiles, publisher, office, writer)
 
     def close(self) -> None:
         self.writer.close()
@@ -142,21 +164,55 @@ def opened(home: Home, *, passphrase: str | None = None) -> Iterator[Installatio
         installation.close()
 
 
-def publish(
-    database: Database, tiles: TileDirectory, signer: NoteSigner, anchors: Anchors | None = None
-) -> None:
+def publish(database: Database, tiles: TileDirectory, anchors: Anchors | None = None) -> None:
     """Bring the published log up to the newest committed checkpoint, asking no witness. Raises as
     `Publisher.publish`.
     """
-    Publisher(database, tiles, signer, anchors).publish()
+    Publisher(database, tiles, anchors).publish()
 
 
-def _policy_of(home: Home, signer: NoteSigner) -> Policy | None:
-    """The home's witness policy, if it has one. Raises `MalformedPolicy`, `LogNotInPolicy`."""
+def write_vkeys(home: Home, database: Database) -> list[NoteVerifier]:
+    """Bring `log.vkey` up to the keys that the log announced; answers those in force."""
+    with database.read() as session:
+        keys = ledger_log.log_keys(session)
+        size = ledger_log.size(session)
+    if keys and home.vkey.read_text() != spell_vkeys(keys):
+        _write_durably(home.vkey, spell_vkeys(keys))
+    return in_force(keys, size)
+
+
+def _policy_of(home: Home, verifiers: Sequence[NoteVerifier]) -> Policy | None:
+    """The home's witness policy, if it has one; it may list any key of the log that is in force.
+
+    Raises `MalformedPolicy`, `LogNotInPolicy`.
+    """
     policy = read_policy(home.policy)
-    if policy is not None:
-        policy.require_log(signer.verifier)
+    if policy is not None and not any(policy.lists(verifier) for verifier in verifiers):
+        policy.require_log(verifiers[-1])
     return policy
+
+
+def _begun(home: Home, origin: str, simulated_at: datetime | None, passphrase: str | None) -> bytes | None:
+    """The first checkpoint of an installation whose making stopped before `log.vkey` was written.
+
+    It is one when its database holds the very first entry and nothing else, under the key that lies here.
+    """
+    if not (home.keys / f"{FIRST_LOG_KEY}.pem").exists():
+        return None
+    migrate(home.database_url)
+    database = Database(home.database_url)
+    try:
+        with suppress(LogMissing), database.read() as session:
+            own = NoteSigner(origin, KeyRing(home.keys, passphrase).get(FIRST_LOG_KEY)).verifier
+            genesis, note = list(ledger_log.leaves(session, 0, 2)), ledger_log.last_checkpoint(session)
+            if ledger_log.origin(session) != origin or len(genesis) != 1 or note is None:
+                return None
+            facts = parse_payload(decode_leaf(genesis[0])[1].payload).facts
+            clock = "simulated" if simulated_at else "real"
+            return note if facts["vkey"] == own.vkey and facts["clock"] == clock else None
+    finally:
+        database.dispose()
+    return None
 
 
 def _without_log(home: Home) -> None:

@@ -7,11 +7,17 @@ owner only.
 
 import os
 import secrets
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final, Protocol
 
 from ledger.keys import SigningKey
+from ledger.log_keys import LogKeyNotHeld
+from ledger.note import NoteSigner, NoteVerifier, Signer
 from registry.errors import RegistryRefusal
+
+FIRST_LOG_KEY: Final = "log"
 
 
 class KeyNotHeld(RegistryRefusal):
@@ -23,27 +29,42 @@ class KeyNotHeld(RegistryRefusal):
     )
 
 
+class KeyService(Protocol):
+    """Where keys of the log may lie instead: a KMS, an HSM, another process. The small signing interface is
+    `ledger.note.Signer`: a verifier, and a signature over a text.
+    """
+
+    def signer(self, verifier: NoteVerifier) -> Signer | None:
+        """What signs for this key; None when the service does not hold it."""
+
+
 class KeyRing:
     """A folder of encrypted keys."""
 
-    def __init__(self, folder: Path, passphrase: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, passphrase: str | None = None, services: Sequence[KeyService] = ()
+    ) -> None:
         self._folder = folder
+        self._services = tuple(services)
         self._passphrase = (passphrase or _secret(folder)).encode()
         self._open: dict[str, SigningKey] = {}
 
     def create(self, name: str | None = None) -> SigningKey:
         """A new key, kept under its key id or under `name`."""
         key = SigningKey.generate()
-        name = name or key.keyid
-        path = self._folder / f"{name}.pem"
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(key.to_pem(self._passphrase))
-            file.flush()
-            os.fsync(file.fileno())
-        _sync(self._folder)  # the log will name this key
-        self._open[name] = key
+        self._keep(name or key.keyid, key)
         return key
+
+    def get_or_create(self, name: str) -> SigningKey:
+        """The key kept under `name`, which is made where there is none."""
+        try:
+            return self.get(name)
+        except KeyNotHeld:
+            return self.create(name)
+
+    def _keep(self, name: str, key: SigningKey) -> None:
+        _write_new(self._folder / f"{name}.pem", key.to_pem(self._passphrase))  # the log will name this key
+        self._open[name] = key
 
     def get(self, name: str) -> SigningKey:
         """The key kept under `name`; `KeyNotHeld` when there is none."""
@@ -54,6 +75,57 @@ class KeyRing:
                 raise KeyNotHeld(keyid=name)
             key = self._open[name] = SigningKey.from_pem(path.read_bytes(), self._passphrase)
         return key
+
+    def held(self, keyid: str, person: str) -> SigningKey:
+        """The key of this id. The first ones of the root and the system lie under their persons' names."""
+        if keyid not in self._open and not (self._folder / f"{keyid}.pem").exists():
+            first = self.get(person)
+            if first.keyid != keyid:
+                raise KeyNotHeld(keyid=keyid)
+            self._open[keyid] = first
+        return self.get(keyid)
+
+    def log_signer(self, verifier: NoteVerifier) -> Signer:
+        """What signs checkpoints for a key of the log: a service that holds it, else the file here.
+
+        Raises `LogKeyNotHeld`.
+        """
+        for service in self._services:
+            signer = service.signer(verifier)
+            if signer is not None:
+                return signer
+        for name in (log_key_name(verifier), FIRST_LOG_KEY):
+            with suppress(KeyNotHeld):
+                signer = NoteSigner(verifier.name, self.get(name))
+                if signer.verifier == verifier:
+                    return signer
+        raise LogKeyNotHeld(vkey=verifier.vkey)
+
+    def create_log_key(self, origin: str) -> NoteSigner:
+        """A new key for the log, kept under its note key id. It signs nothing before the log announces it."""
+        key = SigningKey.generate()
+        signer = NoteSigner(origin, key)
+        self._keep(log_key_name(signer.verifier), key)
+        return signer
+
+
+def log_key_name(verifier: NoteVerifier) -> str:
+    return f"log-{verifier.key_id.hex()}"
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    """A file for its owner alone that is there whole or not at all; `FileExistsError` when it is there."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        path.hardlink_to(temporary)
+    finally:
+        temporary.unlink()
+    _sync(path.parent)
 
 
 def _sync(folder: Path) -> None:
@@ -80,10 +152,5 @@ def _secret(folder: Path) -> str:
     if not path.exists():
         if any(folder.glob("*.pem")):
             raise PassphraseMissing(folder=str(folder))
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(32))
-            file.flush()
-            os.fsync(file.fileno())
-        _sync(folder)
+        _write_new(path, secrets.token_urlsafe(32).encode())
     return path.read_text().strip()

@@ -30,7 +30,7 @@ from registry.database import Base, UtcInstant, working
 from registry.errors import RegistryRefusal
 from registry.group import group_of
 from registry.keyring import KeyRing
-from registry.machine import Mandate, Role
+from registry.machine import Machine, Mandate, Role
 from registry.projections import Projections
 from registry.writer import Writer
 
@@ -160,6 +160,7 @@ class Office:
     projections: Projections
     directory: Directory
     acts: Mapping[str, Act]
+    machines: Mapping[str, Machine]
 
     def execute(self, actor: Mandate, act: str, command: Command, request_id: str) -> Outcome:
         """Do it with the actor's key in server custody; `awaiting` when a second person has to sign."""
@@ -316,6 +317,7 @@ class Office:
             ledger=ledger,
             keyring=self.keyring,
             projections=self.projections,
+            machines=self.machines,
             directory=self.directory,
             now=group_of(session).instant(self.clock.now),
             simulated=self.clock.simulated,

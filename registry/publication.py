@@ -9,18 +9,21 @@ it: nothing is signed any more.
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from ledger import log as ledger_log
 from ledger import tables
 from ledger.checkpoint import Checkpoint, open_checkpoint, peek_checkpoint
 from ledger.cosign import Round, Witnesses
 from ledger.errors import LedgerRefusal
+from ledger.log_keys import in_force
 from ledger.merkle import consistency_proof
 from ledger.note import NoteVerifier, Signer, parse_note
 from ledger.policy import Policy
@@ -54,7 +57,6 @@ class Publisher:
         self,
         database: Database,
         tiles: TileDirectory,
-        signer: Signer,
         anchors: Anchors | None = None,
         policy: Policy | None = None,
         *,
@@ -65,7 +67,7 @@ class Publisher:
         self.pauses_s = PAUSES_S
         self._database = database
         self._tiles = tiles
-        self._signer = signer
+        self._verifiers: Sequence[NoteVerifier] = ()
         self._anchors = anchors or Anchors()
         self._witnesses = Witnesses(policy) if policy is not None and policy.witnesses else None
         self._written = 0
@@ -127,7 +129,7 @@ class Publisher:
                 note = ledger_log.last_checkpoint(session)
                 if note is None:
                     return None
-                committed = open_checkpoint(note, self._signer.verifier)
+                committed = self._opened(session, note)
                 size, published = committed.size, self._tiles.published_size()
                 if published > size:
                     raise DatabaseBehind(published=published, committed=size)
@@ -146,6 +148,14 @@ class Publisher:
             if published // TILE_WIDTH < size // TILE_WIDTH:
                 self._tiles.prune_partials(published)
         return None
+
+    def _opened(self, session: Session, note: bytes) -> Checkpoint:
+        """Our own checkpoint, signed by the log's keys in force, which are looked up when they changed."""
+        if self._verifiers:
+            with suppress(LedgerRefusal):
+                return open_checkpoint(note, self._verifiers[0], self._verifiers[1:])
+        self._verifiers = in_force(ledger_log.log_keys(session), peek_checkpoint(note).size)
+        return open_checkpoint(note, self._verifiers[0], self._verifiers[1:])
 
     def _cosigned(
         self, witnesses: Witnesses, note: bytes, committed: Checkpoint, budget_s: float, everybody: bool
@@ -176,7 +186,7 @@ class Publisher:
 
     def _counts(self, policy: Policy, kept: bytes, note: bytes) -> bool:
         try:
-            open_checkpoint(kept, self._signer.verifier)
+            open_checkpoint(kept, self._verifiers[0], self._verifiers[1:])
             policy.require(kept)
         except LedgerRefusal:
             return False

@@ -21,8 +21,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from ledger.log import LedgerTransaction, SavepointNeeded
+from ledger.log_keys import LogKeyNotHeld
 from ledger.memory import Memory
-from ledger.note import Signer
+from ledger.note import NoteVerifier, Signer
 from registry.database import Database
 from registry.errors import RegistryRefusal
 
@@ -69,6 +70,8 @@ class _Job(Generic[T]):
 
 
 _Answer = Callable[[], None]
+Job = Callable[[Session, LedgerTransaction], None]
+"""What the registry itself does at the end of a group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,22 +85,25 @@ class _Committed:
 
 class Writer:
     """Runs jobs `(session, ledger) -> result` in groups. `publish` is called after each commit that logged
-    something.
+    something. `signers` gives what signs for the log's keys in force, or raises `LogKeyNotHeld`; they are
+    asked for within each transaction, because another process may have changed the keys.
     """
 
     def __init__(
         self,
         database: Database,
-        signer: Signer,
+        signers: Callable[[Sequence[NoteVerifier]], Sequence[Signer]],
         publish: Callable[[], None],
         bracket: Bracket | None = None,
         group_size: int = GROUP_SIZE,
+        upkeep: Job | None = None,
     ) -> None:
         self._database = database
-        self._signer = signer
+        self._signers = signers
         self._publish = publish
         self._bracket = bracket or NoBracket()
         self._group_size = group_size
+        self._upkeep = upkeep
         self._memory = Memory()
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._failure: BaseException | None = None
@@ -225,15 +231,20 @@ class Writer:
             answers, logged = self._transact(group, savepoints=False)
         except _DoAgain:
             answers, logged = self._transact(group, savepoints=True)
+        except LogKeyNotHeld as refusal:  # before anything was committed: it was all rolled back
+            for job in group:
+                job.future.set_exception(refusal)
+            return
         self._committed.put(_Committed(group, answers, logged))
 
     def _transact(self, group: list[_Job[Any]], *, savepoints: bool) -> tuple[list[_Answer], bool]:
         """One transaction with all jobs of the group; their answers, and whether anything was logged."""
         with self._database.write() as session:
             ledger = LedgerTransaction(session, self._memory, savepoints=savepoints)
+            self._signers(ledger.verifiers())  # another process may have changed the log's keys
             try:
                 answers = self._serve(group, session, ledger)
-                sealed = ledger.seal(self._signer) is not None
+                sealed = ledger.seal(self._signers(ledger.verifiers())) is not None
             except (SavepointNeeded, sa.exc.SQLAlchemyError) as reason:
                 if savepoints:
                     raise
@@ -247,6 +258,8 @@ class Writer:
         self._bracket.begin(session, request_ids)
         answers = [_attempt(job, session, ledger) for job in group]
         self._bracket.end(session)
+        if self._upkeep is not None:
+            self._upkeep(session, ledger)
         return answers
 
     def _stop(self, failure: BaseException, group: list[_Job[Any]]) -> None:

@@ -41,6 +41,9 @@ def mandate(session: Session, recorded: Recorded) -> None:
 
 
 def deposit(session: Session, recorded: Recorded) -> None:
+    if recorded.before != "none":
+        follow(session, Deposit, recorded)
+        return
     begin(
         session,
         Deposit,
@@ -53,4 +56,4 @@ def deposit(session: Session, recorded: Recorded) -> None:
 
 
 def nothing(session: Session, recorded: Recorded) -> None:
-    """Entries of `log` and `key`: the ledger's own tables say all of it."""
+    """Entries of `log` and `key`: the ledger's own tables say all of it, also where keys end."""

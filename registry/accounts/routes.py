@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from fastapi import APIRouter, Request, Response
 
 from ledger import tables
+from registry.accounts.keys import AddLogKey, CloseLog, EndLogKey, RevokeKey, RotateKey
 from registry.accounts.models import Deposit, Organisation
 from registry.accounts.service import (
     AddKey,
@@ -16,6 +17,7 @@ from registry.accounts.service import (
     RecordDeposit,
     RegisterOrganisation,
     RegisterPerson,
+    ReverseDeposit,
     load_organisation,
 )
 from registry.web.api import (
@@ -38,9 +40,20 @@ add_acts(
     ActRoute("organisation.register", RegisterOrganisation, "/organisations", "Register an organisation"),
     ActRoute("person.register", RegisterPerson, "/persons", "Register a person"),
     ActRoute("key.add", AddKey, "/persons/{person}/keys", "Register a person's signing key"),
+    ActRoute("key.rotate", RotateKey, "/keys/{key}/rotate", "Replace one of my signing keys"),
+    ActRoute("key.revoke", RevokeKey, "/keys/{key}/revoke", "Revoke a signing key"),
     ActRoute("mandate.grant", GrantMandate, "/mandates", "Give a person a mandate for an organisation"),
     ActRoute("mandate.end", EndMandate, "/mandates/{mandate}/end", "End a mandate"),
     ActRoute("deposit.record", RecordDeposit, "/deposits", "Record money that the custodian received"),
+    ActRoute(
+        "deposit.reverse",
+        ReverseDeposit,
+        "/deposits/{deposit}/reversal",
+        "Take back a deposit that was recorded wrongly",
+    ),
+    ActRoute("log.add_key", AddLogKey, "/log-keys", "Announce a new key of the log (root)"),
+    ActRoute("log.end_key", EndLogKey, "/log-keys/end", "End an old key of the log (root)"),
+    ActRoute("log.close", CloseLog, "/log-close", "Close the log and name its successor (root)"),
 )
 
 

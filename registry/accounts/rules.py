@@ -7,7 +7,17 @@ from registry.machine import Machine, Needs, Role, Step, step
 OWN_ROLES: Final = frozenset({Role.ROOT, Role.SYSTEM})
 """Roles of the installation itself. No organisation is of such a kind and no mandate gives them."""
 
-LOG: Final = Machine("log", "none", {("none", "open"): step("open", Role.ROOT)})
+LOG: Final = Machine(
+    "log",
+    "none",
+    {
+        ("none", "open"): step("open", Role.ROOT),
+        ("open", "state"): step("open", Role.SYSTEM),
+        ("open", "add_key"): step("open", Role.ROOT),
+        ("open", "end_key"): step("open", Role.ROOT),
+        ("open", "close"): step("closed", Role.ROOT),
+    },
+)
 
 
 def admitted(after: str) -> Step:
@@ -23,13 +33,41 @@ ORGANISATION: Final = Machine("organisation", "none", {("none", "register"): adm
 
 PERSON: Final = Machine("person", "none", {("none", "register"): admitted("registered")})
 
-KEY: Final = Machine("key", "none", {("none", "add"): admitted("active")})
+OTHERS: Final = frozenset(Role) - {Role.REGISTRY_ADMIN}
+KEY: Final = Machine(
+    "key",
+    "none",
+    {
+        ("none", "add"): admitted("active"),
+        ("none", "succeed"): step("active", *Role),
+        ("active", "rotate"): step("rotated", *Role),
+        ("active", "revoke"): step(
+            "revoked", *Role, needs=Needs.TWO_PERSONS, confirmers=(Role.REGISTRY_ADMIN,), alone=(*OTHERS,)
+        ),
+    },
+)
+"""Whose key it is decides who may revoke it: `revocation` says which half of that step counts."""
+
+
+def revocation(*, own: bool) -> Step:
+    """Everybody revokes a key of their own, with any key in force, also with that very one; another person's
+    key the root, or two persons of the registry.
+    """
+    return step("revoked", *Role) if own else admitted("revoked")
+
 
 MANDATE: Final = Machine(
     "mandate", "none", {("none", "grant"): admitted("active"), ("active", "end"): admitted("ended")}
 )
 
-DEPOSIT: Final = Machine("deposit", "none", {("none", "record"): step("recorded", Role.BANK)})
+DEPOSIT: Final = Machine(
+    "deposit",
+    "none",
+    {
+        ("none", "record"): step("recorded", Role.BANK),
+        ("recorded", "reverse"): step("reversed", Role.BANK),
+    },
+)
 
 MONEY: Final = "CNY-fen"
 BANK_ACCOUNT: Final = "bank:CNY"

@@ -5,13 +5,14 @@ deposits.
 import hashlib
 import secrets
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import sqlalchemy as sa
 from pydantic import Field
 from sqlalchemy.orm import Session
 
 from ledger import tables
+from ledger.canonical import JsonValue
 from ledger.effects import Limit, OpenAccount, Posting, Transfer
 from ledger.keys import check_public_key, keyid
 from registry.accounts.models import ApiKey, Deposit, MandateRow, Organisation, Person
@@ -83,6 +84,11 @@ class RecordDeposit(Command):
     organisation: str
     amount_fen: int = Field(gt=0, le=2**53 - 1)
     reference: str = Field(pattern=r"^[A-Za-z0-9._-]{1,80}$", description="of the bank's statement line")
+
+
+class ReverseDeposit(Command):
+    deposit: str
+    reason: Literal["clerical", "wrong_account", "wrong_amount", "recalled"]
 
 
 def register_organisation(desk: Desk, command: RegisterOrganisation) -> Answer:
@@ -181,6 +187,47 @@ def record_deposit(desk: Desk, command: RecordDeposit) -> Answer:
     return {"deposit": desk.request_id}
 
 
+def reverse_deposit(desk: Desk, command: ReverseDeposit) -> Answer:
+    """The bank takes back a line that it recorded wrongly, while the organisation still has the money.
+
+    A correction: a new entry that names the old one, with its postings turned round.
+    """
+    row = desk.session.get(Deposit, command.deposit)
+    if row is None or row.bank_id != desk.actor.organisation:
+        raise NotFound(kind="deposit", id=command.deposit)
+    desk.act(
+        DEPOSIT,
+        "reverse",
+        row.id,
+        facts={
+            "bank": row.bank_id,
+            "organisation": row.organisation_id,
+            "amount_fen": row.amount_fen,
+            "reference": row.reference,
+            "corrects": _recording_entry(desk.session, row.id),
+        },
+        effects=[
+            Transfer(
+                desk.request_id,
+                (
+                    Posting(BANK_ACCOUNT, MONEY, row.amount_fen),
+                    Posting(cash_account(row.organisation_id), MONEY, -row.amount_fen),
+                ),
+            )
+        ],
+        reason_code=command.reason,
+        type_="correct",
+    )
+    return {"deposit": row.id}
+
+
+def _recording_entry(session: Session, deposit: str) -> dict[str, JsonValue]:
+    """Index and leaf hash of the entry that recorded a deposit: it has the deposit's id."""
+    log = tables.log.c
+    index, leaf = session.execute(sa.select(log.idx, log.leaf_hash).where(log.entry_id == deposit)).one()
+    return {"index": index, "leaf": leaf.hex()}
+
+
 ACTS = (
     Act("organisation.register", RegisterOrganisation, register_organisation),
     Act("person.register", RegisterPerson, register_person),
@@ -188,6 +235,7 @@ ACTS = (
     Act("mandate.grant", GrantMandate, grant_mandate),
     Act("mandate.end", EndMandate, end_mandate),
     Act("deposit.record", RecordDeposit, record_deposit),
+    Act("deposit.reverse", ReverseDeposit, reverse_deposit),
 )
 
 
@@ -223,12 +271,12 @@ class AccountsDirectory:
         return tuple(mandate_of(row) for row in rows)
 
     def server_key(self, session: Session, person: str) -> str | None:
-        """The person's newest key in server custody."""
+        """The person's newest key in server custody; one that was ended only when there is no other."""
         key = tables.actor_key.c
         newest = (
             sa.select(key.keyid)
             .where(key.person == person, key.custody == "server")
-            .order_by(key.idx.desc())
+            .order_by(key.ended_idx.is_not(None), key.idx.desc())
             .limit(1)
         )
         return session.execute(newest).scalar_one_or_none()

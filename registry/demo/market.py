@@ -118,7 +118,7 @@ def retire(story: Story, project: CountyProject) -> str:
     retirement = str(story.cast.do(firm, "retirement.request", request)["retirement"])
     story.cast.two_persons(firm, "retirement.confirm", OneRetirement(retirement=retirement))
     installation = story.installation
-    publish(installation.database, installation.tiles, installation.signer)
+    publish(installation.database, installation.tiles)
     with installation.database.read() as session:
         paths = write_certificate(
             session, installation.home, retirement, installation.tiles, installation.vkey

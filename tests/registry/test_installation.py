@@ -42,7 +42,7 @@ def fill(installation: Installation, count: int) -> None:
             )  # fmt: skip
             ledger.append(encode_leaf(milliseconds(START), Envelope(said.to_bytes()).sign(root)))
         ledger.seal(installation.signer)
-    publish(installation.database, installation.tiles, installation.signer)
+    publish(installation.database, installation.tiles)
 
 
 def partials(installation: Installation) -> list[str]:

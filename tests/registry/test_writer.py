@@ -196,7 +196,7 @@ def test_a_seal_that_refuses_stops_the_writer_and_writes_nothing(
         def __getattr__(self, name: str) -> Any:
             raise Lost()
 
-    monkeypatch.setattr(installation.writer, "_signer", BadSigner())
+    monkeypatch.setattr(installation.writer, "_signers", lambda wanted: [BadSigner()])
     with pytest.raises(WriterStopped):
         register(installation).result(20)
     assert log_size(installation) == 1

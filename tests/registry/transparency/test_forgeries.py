@@ -61,7 +61,7 @@ class Forger:
             if projected:
                 project(session, entry, PROJECTIONS)
             ledger.seal(installation.signer)
-        publish(installation.database, installation.tiles, installation.signer)
+        publish(installation.database, installation.tiles)
 
     def findings(self) -> list[str]:
         return [str(finding) for finding in audit(self.people.installation.home).findings]
