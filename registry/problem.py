@@ -28,7 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from geo import errors as geo
 from geo.errors import GeoRefusal
-from ledger import cosign, effects, entry, policy, replay
+from ledger import cosign, effects, entry, log_keys, policy, replay
 from ledger import errors as ledger
 from ledger.errors import LedgerRefusal
 from ledger.log import LogCorrupt, LogMissing
@@ -50,6 +50,7 @@ from registry import (
     witness,
     writer,
 )
+from registry.accounts import keys
 from registry.accounts import service as accounts
 from registry.database import SchemaNewer
 from registry.documents import errors as documents
@@ -63,6 +64,7 @@ from registry.parcels import imports, mapping
 from registry.parcels import rules as parcels
 from registry.programmes import rules as programmes
 from registry.projects import rules as projects
+from registry.records import rules as records
 from registry.retirement import rules as retirement
 from registry.verification import rules as verification
 from registry.web import refusals as http
@@ -90,6 +92,9 @@ STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     accounts.NotFound: MISSING,
     accounts.RoleRefused: UNPROCESSABLE,
     accounts.DepositRecorded: CONFLICT,
+    keys.RotationRefused: UNPROCESSABLE,
+    keys.RevocationRefused: UNPROCESSABLE,
+    keys.LogKeysOverlap: CONFLICT,
     office.RequestIdMalformed: BAD,
     office.RequestIdReused: UNPROCESSABLE,
     office.RequestUnknown: MISSING,
@@ -157,6 +162,8 @@ STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     issuance.IssuanceRefused: CONFLICT,
     issuance.PeriodEmpty: UNPROCESSABLE,
     issuance.SelectionInvalid: UNPROCESSABLE,
+    records.EntryUnknown: MISSING,
+    records.RecordUnknown: MISSING,
     market.MarketRefused: CONFLICT,
     market.InterestedParty: FORBIDDEN,
     market.PastDate: UNPROCESSABLE,
@@ -193,6 +200,8 @@ STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     effects.MalformedEffect: UNPROCESSABLE,
     entry.MalformedPayload: UNPROCESSABLE,
     replay.ReplayRefusal: CONFLICT,
+    log_keys.LogKeyNotHeld: UNAVAILABLE,
+    log_keys.LogKeyNotHeld: UNAVAILABLE,
     # files of land and rasters
     GeoRefusal: UNPROCESSABLE,
     geo.FileTooLarge: TOO_LARGE,
