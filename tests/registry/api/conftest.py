@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
 
 from registry.installation import Installation
 from registry.settings import Home
@@ -18,7 +19,7 @@ NOW = datetime(2025, 3, 3, 1, 0, tzinfo=UTC)
 def life(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
     """A served registry in which everything has happened once."""
     folder = tmp_path_factory.mktemp("api")
-    url = _postgres(request) if request.param == "postgresql" else None
+    url = postgres_for(request, "served") if request.param == "postgresql" else None
     home = Home.at(folder / "home", url)
     installation = Installation.create(home, "tanhui.test/log", simulated_at=NOW)
     begun = begin(folder, home, url, installation)
@@ -28,8 +29,9 @@ def life(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         begun.served.stop()
 
 
-def _postgres(request: pytest.FixtureRequest) -> str:
+def postgres_for(request: pytest.FixtureRequest, name: str) -> str:
+    """A migrated database of this name."""
     cluster: Cluster = request.getfixturevalue("postgres_template")
     with psycopg.connect(cluster.conninfo(), autocommit=True) as connection:
-        connection.execute("create database served template migrated")
-    return cluster.url("served")
+        connection.execute(SQL("create database {} template migrated").format(Identifier(name)))
+    return cluster.url(name)
