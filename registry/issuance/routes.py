@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from fastapi import APIRouter, Request, Response
 
 from registry.accounts.service import NotFound
+from registry.issuance.merging import MergeUnits
 from registry.issuance.models import Batch, Issuance
 from registry.issuance.service import (
     ApproveIssuance,
@@ -41,6 +42,7 @@ add_acts(
         "Approve it: begun by the proposer's organisation, confirmed by an issuer of another",
     ),
     ActRoute("issuance.reject", RejectIssuance, "/issuances/{issuance}/rejection", "Reject a proposal"),
+    ActRoute("block.merge", MergeUnits, "/blocks/merge", "Make one block of free blocks that adjoin"),
     ActRoute("issuance.lapse", LapseIssuance, "/issuances/{issuance}/lapse", "Let a late proposal lapse"),
 )
 
