@@ -270,13 +270,13 @@ class Writer:
                 job = self._jobs.get_nowait()
                 if job is not None:
                     waiting.append(job)
+        said = "The registry takes no more acts until it is restarted, because %s: %s"
+        _log.critical(said, type(failure).__name__, failure, exc_info=failure)
         for job in waiting:
             if not job.future.done():
                 stopped = WriterStopped()
                 stopped.__cause__ = failure
                 job.future.set_exception(stopped)
-        said = "The registry takes no more acts until it is restarted, because %s: %s"
-        _log.critical(said, type(failure).__name__, failure, exc_info=failure)
 
 
 class _DoAgain(Exception):
