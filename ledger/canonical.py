@@ -1,8 +1,8 @@
 """One byte form for each value: RFC 8785 (JCS) over a restricted schema.
 
 Values are texts, whole numbers of magnitude at most 2^53 - 1, true, false, null, lists, and objects whose
-keys lie in the Basic Multilingual Plane. There are no floats. Within these bounds `orjson` writes exactly what
-RFC 8785 asks for; sorting by code point and by UTF-16 unit differ only outside that plane. The standard
+keys lie in the Basic Multilingual Plane. There are no floats. Within these bounds `orjson` writes exactly
+what RFC 8785 asks for; sorting by code point and by UTF-16 unit differ only outside that plane. The standard
 library reads, because it tells us of every number.
 """
 

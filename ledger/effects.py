@@ -3,6 +3,7 @@
 An effect is data. What it means is in `ledger.books`, which applies it.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -271,7 +272,10 @@ def is_name(text: str) -> bool:
 
     NUL and other control characters have no place in a name, and not every database would take them.
     """
-    return 1 <= len(text) <= 200 and text.isascii() and text.isprintable()
+    return _NAME.fullmatch(text) is not None
+
+
+_NAME: Final = re.compile("[ -~]{1,200}")
 
 
 def _build_effect(value: dict[str, JsonValue]) -> Effect:

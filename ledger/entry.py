@@ -29,6 +29,8 @@ TYPES: Final = frozenset(
 REQUEST_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 COMMITMENT: Final = re.compile(r"[0-9a-f]{64}")
 NAMES: Final = ("type", "id", "by", "role", "mandate", "machine", "subject", "action", "before", "after")
+"""In the order of `Payload`'s fields."""
+FIELDS: Final = frozenset({"v", "reason_code", "facts", "commitments", "effects", *NAMES})
 
 
 class MalformedPayload(LedgerRefusal):
@@ -86,32 +88,33 @@ def parse_payload(data: bytes) -> Payload:
     value = decode(data)
     if not isinstance(value, dict) or value.get("v") != VERSION:
         raise MalformedPayload(reason=f"not a version {VERSION} object")
-    expected = {"v", "reason_code", "facts", "commitments", "effects", *NAMES}
-    if set(value) != expected:
-        raise MalformedPayload(reason=f"fields {sorted(set(value) ^ expected)}")
-    texts = {key: _name(key, value[key]) for key in NAMES}
-    if texts["type"] not in TYPES:
-        raise MalformedPayload(reason=f"type {texts['type']!r} is unknown")
-    if not REQUEST_ID.fullmatch(texts["id"]):
+    if value.keys() != FIELDS:
+        raise MalformedPayload(reason=f"fields {sorted(value.keys() ^ FIELDS)}")
+    kind, request_id, by, role, mandate, machine, subject, action, before, after = (
+        [_name(key, value[key]) for key in NAMES]
+    )  # fmt: skip
+    if kind not in TYPES:
+        raise MalformedPayload(reason=f"type {kind!r} is unknown")
+    if not REQUEST_ID.fullmatch(request_id):
         raise MalformedPayload(reason="id is not a lower-case UUID")
     facts, effects = value["facts"], value["effects"]
     if not isinstance(facts, dict) or not isinstance(effects, list):
         raise MalformedPayload(reason="facts is an object, effects a list")
     return Payload(
-        type=texts["type"],
-        id=texts["id"],
-        by=texts["by"],
-        role=texts["role"],
-        mandate=texts["mandate"],
-        machine=texts["machine"],
-        subject=texts["subject"],
-        action=texts["action"],
-        before=texts["before"],
-        after=texts["after"],
+        kind,
+        request_id,
+        by,
+        role,
+        mandate,
+        machine,
+        subject,
+        action,
+        before,
+        after,
         reason_code="" if value["reason_code"] == "" else _name("reason_code", value["reason_code"]),
         facts=_plain_facts(facts),
         commitments=_commitments(value["commitments"]),
-        effects=tuple(parse_effect(effect) for effect in effects),
+        effects=tuple([parse_effect(effect) for effect in effects]),
     )
 
 
