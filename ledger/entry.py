@@ -86,7 +86,7 @@ def parse_payload(data: bytes) -> Payload:
     `BooksRefusal`.
     """
     value = decode(data)
-    if not isinstance(value, dict) or value.get("v") != VERSION:
+    if not isinstance(value, dict) or value.get("v") is True or value.get("v") != VERSION:
         raise MalformedPayload(reason=f"not a version {VERSION} object")
     if value.keys() != FIELDS:
         raise MalformedPayload(reason=f"fields {sorted(value.keys() ^ FIELDS)}")
