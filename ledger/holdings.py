@@ -59,9 +59,18 @@ class Account:
         return self.balance - self.debits_pending
 
     def posted(self, amount: int) -> "Account":
-        if amount >= 0:
-            return replace(self, credits_posted=self.credits_posted + amount)
-        return replace(self, debits_posted=self.debits_posted - amount)
+        # Spelled out, because every posting of every entry comes here and `replace` takes three times as long.
+        return Account(
+            self.account,
+            self.asset,
+            self.limit,
+            self.numbered,
+            self.owner,
+            self.debits_posted - min(amount, 0),
+            self.credits_posted + max(amount, 0),
+            self.debits_pending,
+            self.credits_pending,
+        )
 
     def reserved(self, amount: int) -> "Account":
         """`amount` as it is posted later: negative reserves a debit. Reserving the opposite is `released`."""

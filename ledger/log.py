@@ -107,6 +107,7 @@ class LedgerTransaction:
             raise LogMissing()
         self._session = session
         self._savepoints = savepoints
+        self._connection = connection
         self._bulk = Bulk(connection)
         self.memory = Memory() if memory is None else memory
         self.memory.begin(row["root"])
@@ -259,14 +260,19 @@ class LedgerTransaction:
         if self._read_back() != (self.size, root):
             raise LogCorrupt(reason=f"the leaves read back at size {self.size} have another root")
         note = sign_checkpoint(Checkpoint(self.origin, self.size, root), self._in_force(signers))
-        self._session.execute(sa.insert(tables.checkpoint).values(size=self.size, note=note))
-        head = tables.head.c
-        moved = self._session.execute(
-            sa.update(tables.head)
-            .where(head.size == self._old_size, head.root == self._old_root)
-            .values(size=self.size, root=root, frontier=self._frontier.encode(), at_ms=self._at_ms)
+        self._bulk.insert(tables.checkpoint, [{"size": self.size, "note": note}])
+        moved = self._connection.execute(
+            _MOVE_HEAD,
+            {
+                "old_size": self._old_size,
+                "old_root": self._old_root,
+                "size": self.size,
+                "root": root,
+                "frontier": self._frontier.encode(),
+                "at_ms": self._at_ms,
+            },
         )
-        if moved.rowcount != 1:  # type: ignore[attr-defined]
+        if moved.rowcount != 1:
             raise LogCorrupt(reason="the head moved under the lock")
         return note
 
@@ -286,7 +292,8 @@ class LedgerTransaction:
 
     def _read_back(self) -> tuple[int, bytes]:
         frontier = self._old_frontier
-        for leaf in leaves(self._session, self._old_size, self.size):
+        written = {"start": self._old_size, "end": self.size}
+        for leaf in self._connection.execute(_LEAVES, written).scalars():
             frontier.append(leaf_hash(leaf))
         return frontier.size, frontier.root()
 
@@ -309,13 +316,7 @@ def _watch(session: Session, ledger: LedgerTransaction) -> None:
 
 def leaves(session: Session, start: int, end: int) -> Iterator[bytes]:
     """The leaf bytes with start <= index < end, in order."""
-    rows = session.execute(
-        sa.select(tables.log.c.leaf)
-        .where(tables.log.c.idx >= start, tables.log.c.idx < end)
-        .order_by(tables.log.c.idx)
-    )
-    for row in rows:
-        yield row.leaf
+    yield from session.execute(_LEAVES, {"start": start, "end": end}).scalars()
 
 
 def size(session: Session) -> int:
@@ -334,5 +335,15 @@ def last_checkpoint(session: Session) -> bytes | None:
     return session.execute(_LAST_NOTE).scalar_one_or_none()
 
 
+_LEAVES = (
+    sa.select(tables.log.c.leaf)
+    .where(tables.log.c.idx >= sa.bindparam("start"), tables.log.c.idx < sa.bindparam("end"))
+    .order_by(tables.log.c.idx)
+)
+_MOVE_HEAD = (
+    sa.update(tables.head)
+    .where(tables.head.c.size == sa.bindparam("old_size"), tables.head.c.root == sa.bindparam("old_root"))
+    .values({name: sa.bindparam(name) for name in ("size", "root", "frontier", "at_ms")})
+)
 _LOCKED_HEAD = sa.select(tables.head).with_for_update()
 _LAST_NOTE = sa.select(tables.checkpoint.c.note).order_by(tables.checkpoint.c.size.desc()).limit(1)
