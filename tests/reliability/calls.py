@@ -75,11 +75,11 @@ def _bytes(spelled: str) -> bytes:
 
 
 class Tracer:
-    """strace on a process that waits at its gate."""
+    """strace on every thread of a process that runs already."""
 
-    def __init__(self, strace: str, child: Child, *options: str) -> None:
-        self._said = child.said.with_suffix(".strace")
-        line = [strace, "-f", "-p", str(child.pid), *options]
+    def __init__(self, strace: str, pid: int, said: Path, *options: str) -> None:
+        self._said = said
+        line = [strace, "-f", "-p", str(pid), *options]
         with self._said.open("wb") as sink:
             self._process = subprocess.Popen(line, stderr=sink, stdout=sink, stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + ATTACH_SECONDS
@@ -94,7 +94,7 @@ class Tracer:
 def record(strace: str, child: Child, trace: Path) -> list[Call]:
     """Let the child go, and answer every call by which it changed files."""
     options = ("-y", "-xx", "-s", "16777216", "-e", f"trace={CHANGING}", "-o", str(trace))
-    tracer = Tracer(strace, child, *options)
+    tracer = Tracer(strace, child.pid, child.said.with_suffix(".strace"), *options)
     child.release()
     assert child.wait() == 0, child.complaint()
     tracer.wait()
