@@ -1,4 +1,4 @@
-"""A log of deposits made without a registry: genesis, a bank and some firms, then one signed deposit an entry.
+"""A log of deposits made without a registry: genesis, a bank, some firms, then one signed deposit an entry.
 
 For what needs many entries and no database: the audit's speed and memory, and logs that are cut or touched.
 """
