@@ -42,10 +42,10 @@ def _audit(log: PublishedLog, what: str) -> tuple[float, Mapping[str, float]]:
 
 
 def built_oracle(folder: Path) -> Path | None:
-    """The Go program of the tests over x/mod, which proves every entry; None without Go or x/mod."""
+    """The Go program `oracle.go` over x/mod, which also proves every entry; None without Go or x/mod."""
     if shutil.which("go") is None or not (GO_PACKAGES / "src/golang.org/x/mod/sumdb/tlog").is_dir():
         return None
-    program, source = folder / "tlog_check", CHECKOUT / "tests" / "oracles" / "tlog_check.go"
+    program, source = folder / "oracle", Path(__file__).with_name("oracle.go")
     own = {"GO111MODULE": "off", "GOPATH": str(GO_PACKAGES), "GOCACHE": str(folder / "cache"), "GOFLAGS": ""}
     line = ["go", "build", "-o", str(program), str(source)]
     subprocess.run(line, env=os.environ | own, check=True, capture_output=True)
