@@ -90,13 +90,21 @@ def other_value(column: sa.Column[Any], value: Any) -> Any:
 
 
 def drop_guards(installation: Installation) -> None:
-    """The triggers of the database, gone."""
+    """The triggers and constraints of the database, gone; checks of SQLite are only ignored, see `run`."""
     with installation.database.write() as session:
+        if session.get_bind().dialect.name == "sqlite":
+            named = "select name from sqlite_master where type = 'trigger'"
+            for trigger in session.scalars(sa.text(named)).all():
+                session.execute(sa.text(f"drop trigger {trigger}"))
+            return
+        guards = (
+            "select conrelid::regclass::text, conname from pg_constraint where contype in ('c', 'x') "
+            "and connamespace = 'public'::regnamespace"
+        )
+        for table, constraint in session.execute(sa.text(guards)).all():
+            session.execute(sa.text(f"alter table {table} drop constraint {constraint}"))
         for table in GUARDED:
-            if session.get_bind().dialect.name == "sqlite":
-                session.execute(sa.text(f"drop trigger {table}_no_update"))
-            else:
-                session.execute(sa.text(f"drop trigger {table}_no_change on {table}"))
+            session.execute(sa.text(f"drop trigger {table}_no_change on {table}"))
 
 
 @contextmanager
@@ -116,6 +124,7 @@ def run(installation: Installation, statements: Sequence[Any]) -> None:
         if sqlite:
             connection.exec_driver_sql("rollback")
             connection.exec_driver_sql("pragma foreign_keys=off")
+            connection.exec_driver_sql("pragma ignore_check_constraints=on")
             connection.exec_driver_sql("begin")
         else:
             connection.exec_driver_sql("set session_replication_role = replica")
@@ -125,6 +134,7 @@ def run(installation: Installation, statements: Sequence[Any]) -> None:
         connection.commit()
         if sqlite:
             connection.exec_driver_sql("pragma foreign_keys=on")
+            connection.exec_driver_sql("pragma ignore_check_constraints=off")
         else:
             connection.exec_driver_sql("set session_replication_role = origin")
             connection.commit()
