@@ -58,20 +58,23 @@ def sign_checkpoint(checkpoint: Checkpoint, signers: Sequence[Signer] | Signer) 
 
 
 def open_checkpoint(
-    note: bytes, verifier: NoteVerifier, witnesses: Sequence[NoteVerifier] = ()
+    note: bytes, verifier: NoteVerifier | Sequence[NoteVerifier], witnesses: Sequence[NoteVerifier] = ()
 ) -> Checkpoint:
     """The checkpoint in a note that is signed by `verifier`, whose name is the origin, and by every one of
-    `witnesses`.
+    `witnesses`. Of several verifiers, which are keys of one log, one is enough.
 
     Raises `MalformedNote`, `MalformedCheckpoint`, `SignatureRefused`, `SignerUnknown`.
     """
     opened = parse_note(note)
-    signed = verified_signers(opened, [verifier, *witnesses])
-    for wanted in (verifier, *witnesses):
+    own = [verifier] if isinstance(verifier, NoteVerifier) else list(verifier)
+    signed = verified_signers(opened, [*own, *witnesses])
+    if not any(key in signed for key in own):
+        raise SignerUnknown(signer=own[-1].name)
+    for wanted in witnesses:
         if wanted not in signed:
             raise SignerUnknown(signer=wanted.name)
     checkpoint = parse(opened.text)
-    if checkpoint.origin != verifier.name:
+    if any(checkpoint.origin != key.name for key in own):
         raise MalformedCheckpoint(reason="its origin is not the name of the log's key")
     return checkpoint
 

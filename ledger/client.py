@@ -8,14 +8,16 @@ import http.client
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final, Protocol
 from urllib.parse import urlsplit
 
-from ledger.checkpoint import Checkpoint, open_checkpoint
-from ledger.errors import LedgerRefusal
+from ledger.checkpoint import Checkpoint, open_checkpoint, peek_checkpoint
+from ledger.errors import LedgerRefusal, SignerUnknown
+from ledger.log_keys import LogKey, announcement, endorsed_key, follow_log_keys, in_force
 from ledger.merkle import (
     HASH_BYTES,
     Frontier,
@@ -27,7 +29,7 @@ from ledger.merkle import (
     verify_consistency,
     verify_inclusion,
 )
-from ledger.note import MAX_NOTE_BYTES, NoteVerifier
+from ledger.note import MAX_NOTE_BYTES, NoteVerifier, parse_note, verified_signers
 from ledger.policy import Policy
 from ledger.proof import TlogProof
 from ledger.tiles import (
@@ -171,10 +173,13 @@ def _limited(data: bytes, name: str, limit_bytes: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A checkpoint whose signature verified, and the note it came in."""
+    """A checkpoint whose signature verified, the note it came in, and the log's keys, of those known, that
+    signed it.
+    """
 
     checkpoint: Checkpoint
     note: bytes
+    signers: tuple[NoteVerifier, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,46 +192,64 @@ class VerifiedLog:
     since_size: int | None
 
 
-def read_head(note: bytes, verifier: NoteVerifier, policy: Policy | None = None) -> Head:
-    """The checkpoint in a note that `verifier` signed, and `policy`'s quorum. Raises a `LedgerRefusal`."""
-    head = Head(open_checkpoint(note, verifier), note)
+def read_head(
+    note: bytes, verifier: NoteVerifier | Sequence[NoteVerifier], policy: Policy | None = None
+) -> Head:
+    """The checkpoint in a note that `verifier` (one of several keys of a log) signed, and `policy`'s quorum.
+
+    Raises a `LedgerRefusal`.
+    """
+    known = [verifier] if isinstance(verifier, NoteVerifier) else list(verifier)
+    checkpoint = open_checkpoint(note, known)
+    head = Head(checkpoint, note, tuple(verified_signers(parse_note(note), known)))
     if policy is not None:
-        policy.require_log(verifier)
+        policy.require_log(*known)
         policy.require(note)
     return head
 
 
 class LogClient:
-    """One log under one key, and with `policy` under its witnesses. Positions count entries from zero, sizes
-    count entries.
+    """One log under the keys that one knows of it, and with `policy` under its witnesses. Positions count
+    entries from zero, sizes count entries.
+
+    A log rotates its keys by announcing the new one with an endorsement by the old (`ledger.log_keys`), so an
+    old key is enough to follow it; every key in force has to have signed.
     """
 
-    def __init__(self, files: Files, verifier: NoteVerifier, policy: Policy | None = None) -> None:
+    def __init__(
+        self, files: Files, verifier: NoteVerifier | Sequence[NoteVerifier], policy: Policy | None = None
+    ) -> None:
         self._files: Final = files
-        self._verifier: Final = verifier
+        self._known: Final = [verifier] if isinstance(verifier, NoteVerifier) else list(verifier)
         self._policy: Final = policy
         self._tiles: dict[str, bytes] = {}
 
     def head(self) -> Head:
-        """The published checkpoint. Raises `LogWrong`, `OSError`."""
+        """The published checkpoint. Reads the whole log when none of the known keys signed it, for those that
+        they endorsed. Raises `LogWrong`, `OSError`.
+        """
         note = self._files.read(CHECKPOINT, MAX_NOTE_BYTES)
         if note is None:
             raise LogWrong(place=CHECKPOINT, reason="it is missing")
         try:
-            return read_head(note, self._verifier, self._policy)
+            if not _signed_by(note, self._known):
+                self._follow_keys(peek_checkpoint(note).size)
+            return read_head(note, self._known, self._policy)
         except LedgerRefusal as refusal:
             raise LogWrong(place=CHECKPOINT, reason=_reason(refusal)) from refusal
 
     def verify(self, since: Head | None = None, visit: Visitor | None = None) -> VerifiedLog:
         """Read the whole log once, one bundle at a time, and hold everything under its checkpoint to it.
 
-        1. The checkpoint is in its one spelling, signed by the log's key, whose name is its origin, and by
-           the policy's quorum if there is a policy.
+        1. The checkpoint is in its one spelling, signed by a key of the log that is known or was endorsed by
+           one, whose name is its origin, and by the policy's quorum if there is a policy.
         2. Every entry bundle has its entries; every tile of every level has the hashes that the entries give,
            so that every proof built from the tiles holds.
         3. The entries give the signed root (RFC 6962, 2.1).
         4. The log continues the one of `since`: the root of its first entries is the saved one, and the
            consistency proof from the tiles verifies (RFC 9162, 2.1.4.2).
+        5. Where the entries announce the log's keys, every key in force at its end signed the checkpoint, and
+           a key that is known is among them.
 
         `visit` gets each index and entry; it must not believe them before this returns. Raises `LogWrong`
         with the place, `OSError` when a file cannot be fetched.
@@ -242,13 +265,27 @@ class LogClient:
         for n in range(-(-size // TILE_WIDTH)):
             for index, entry in enumerate(self.bundle(n, size), n * TILE_WIDTH):
                 walk.add(entry)
+                walk.announce(index, entry)
                 if visit is not None:
                     visit(index, entry)
         walk.finish()
+        walk.check_signers(head.note, self._known)
         if since is not None:
             self._continues(since.checkpoint, head.checkpoint)
         old_size = None if since is None else since.checkpoint.size
         return VerifiedLog(head, -(-size // TILE_WIDTH), walk.tiles, old_size)
+
+    def _follow_keys(self, size: int) -> None:
+        """Know the keys that the known ones endorsed. An endorsement is a signature: it needs no proof that
+        it was logged.
+        """
+        for n in range(-(-size // TILE_WIDTH)):
+            for index, entry in enumerate(self.bundle(n, size), n * TILE_WIDTH):
+                payload = announcement(index, entry)
+                if payload is not None and payload.action == "add_key":
+                    with suppress(LedgerRefusal):
+                        new = endorsed_key(payload, self._known)
+                        self._known.extend([new] if new not in self._known else [])
 
     def proof(self, index: int) -> tuple[TlogProof, bytes]:
         """A proof file for one entry, and the entry, after they verified against the signed root.
@@ -332,6 +369,7 @@ class _Walk:
         self._frontier = Frontier()
         self._open: list[list[bytes]] = []
         self._done: list[int] = []
+        self._keys: tuple[LogKey, ...] = ()
         self.tiles = 0
         self._compare_saved()
 
@@ -340,6 +378,26 @@ class _Walk:
         self._frontier.append(node)
         self._compare_saved()
         self._grow(0, node)
+
+    def announce(self, index: int, entry: bytes) -> None:
+        """Follow what an entry says of the log's keys."""
+        payload = announcement(index, entry)
+        if payload is None or (index and not self._keys):
+            return
+        try:
+            self._keys = follow_log_keys(self._keys, payload, index)
+        except LedgerRefusal as refusal:
+            raise LogWrong(place=f"entry {index}", reason=_reason(refusal)) from refusal
+
+    def check_signers(self, note: bytes, known: Sequence[NoteVerifier]) -> None:
+        wanted = in_force(self._keys, self._checkpoint.size)
+        if wanted and not any(key.verifier in known for key in self._keys):
+            raise LogWrong(place="entry 0", reason="it opens a log with another key")
+        for verifier in wanted:
+            if not _signed_by(note, [verifier]):
+                raise LogWrong(
+                    place=CHECKPOINT, reason=f"it is not signed by {verifier.vkey}, which is in force"
+                )
 
     def finish(self) -> None:
         for level, row in enumerate(self._open):
@@ -379,6 +437,13 @@ def _subtree(row: list[bytes]) -> bytes:
     while len(row) > 1:
         row = [node_hash(row[at], row[at + 1]) for at in range(0, len(row), 2)]
     return row[0]
+
+
+def _signed_by(note: bytes, known: Sequence[NoteVerifier]) -> bool:
+    try:
+        return bool(verified_signers(parse_note(note), known))
+    except SignerUnknown:
+        return False
 
 
 def _reason(refusal: LedgerRefusal) -> str:

@@ -8,7 +8,8 @@ the new one without believing whoever holds that.
 An endorsement is the line of a signed note by the old key, as base64 of `key id || signature`, over two
 lines: `ORIGIN/log-key` and the new verifier key. It has no third line, so it is never a checkpoint.
 
-A file of verifier keys (`log.vkey`) has one on each line, in the order in which they were added.
+A file of verifier keys (`log.vkey`) has every key of the log, one on each line, in the order in which they
+were added (`ledger.note.parse_vkeys` reads it): those that ended still open the proofs that they signed.
 """
 
 from base64 import b64encode
@@ -166,20 +167,18 @@ def endorser(payload: Payload, verifiers: Iterable[NoteVerifier]) -> NoteVerifie
     raise LogKeyRefused(reason="no key in force endorses the new one")
 
 
+def endorsed_key(payload: Payload, verifiers: Sequence[NoteVerifier]) -> NoteVerifier:
+    """The key that an entry adds, when one of these keys of its log endorsed it. Raises a `LedgerRefusal`."""
+    new = _named(payload.facts.get("vkey"), verifiers[0].name)
+    endorser(payload, verifiers)
+    return new
+
+
 def _endorsed(new: NoteVerifier) -> str:
     return f"{new.name}/log-key\n{new.vkey}\n"
 
 
 # ---- keys that somebody knows ------------------------------------------------------------------------------
-
-
-def parse_vkeys(text: str) -> tuple[NoteVerifier, ...]:
-    """The verifier keys of one log, one on each line, oldest first. Raises `MalformedKey`."""
-    lines = text.removesuffix("\n").split("\n")
-    verifiers = tuple(NoteVerifier.parse(line) for line in lines)
-    if len({verifier.name for verifier in verifiers}) != 1 or len(set(lines)) != len(lines):
-        raise MalformedKey(reason="verifier keys are those of one log, each once, one on a line")
-    return verifiers
 
 
 def spell_vkeys(keys: Iterable[LogKey]) -> str:

@@ -99,6 +99,15 @@ class NoteVerifier:
             raise SignatureRefused(signer=self.name) from None
 
 
+def parse_vkeys(text: str) -> tuple[NoteVerifier, ...]:
+    """The verifier keys of one log, one on each line, oldest first. Raises `MalformedKey`."""
+    lines = text.removesuffix("\n").split("\n")
+    verifiers = tuple(NoteVerifier.parse(line) for line in lines)
+    if len({verifier.name for verifier in verifiers}) != 1 or len(set(lines)) != len(lines):
+        raise MalformedKey(reason="verifier keys are those of one log, each once, one on a line")
+    return verifiers
+
+
 class Signer(Protocol):
     """What can add a line to a note: a key in memory, or one behind a service."""
 

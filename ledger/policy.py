@@ -119,10 +119,10 @@ class Policy:
         """Whether this log may be judged by the policy: one that lists no logs is for every log."""
         return not self.logs or any(log.verifier == verifier for log in self.logs)
 
-    def require_log(self, verifier: NoteVerifier) -> None:
-        """`LogNotInPolicy` when the policy lists logs, and not this one."""
-        if not self.lists(verifier):
-            raise LogNotInPolicy(vkey=verifier.vkey)
+    def require_log(self, *verifiers: NoteVerifier) -> None:
+        """`LogNotInPolicy` when the policy lists logs, and this one by none of its keys."""
+        if not any(map(self.lists, verifiers)):
+            raise LogNotInPolicy(vkey=verifiers[-1].vkey)
 
 
 def read_policy(path: Path) -> Policy | None:

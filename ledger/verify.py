@@ -11,7 +11,7 @@ from ledger.checkpoint import open_checkpoint
 from ledger.envelope import PAYLOAD_TYPE, Envelope, decode_leaf
 from ledger.errors import MalformedEnvelope, MalformedProof
 from ledger.merkle import leaf_hash, verify_inclusion
-from ledger.note import NoteVerifier
+from ledger.note import NoteVerifier, parse_vkeys
 from ledger.policy import Policy
 from ledger.proof import TlogProof
 
@@ -40,7 +40,8 @@ def verify_entry(
 
     1. The proof file is in its one spelling and carries no extra data, which nothing would vouch for.
     2. Its checkpoint is signed by `vkey`, whose name is the log's origin (c2sp.org/tlog-checkpoint), and by
-       every one of `witnesses` (verifier keys); with `policy`, which must know the log, by its quorum.
+       every one of `witnesses` (verifier keys); with `policy`, which must know the log, by its quorum. Of a
+       log with several keys, one on each line of `vkey`, one is enough.
     3. The entry's hash leads through the proof to the checkpoint's root (RFC 9162, 2.1.3.2).
     4. The entry is a leaf in its one spelling: time, payload, type, signatures.
     5. The payload is of the ledger's type and is canonical JSON.
@@ -52,12 +53,12 @@ def verify_entry(
     proof = TlogProof.parse(proof_bytes)
     if proof.extra is not None:
         raise MalformedProof(reason="extra data, which nothing vouches for")
-    verifier = NoteVerifier.parse(vkey)
+    verifiers = parse_vkeys(vkey)
     checkpoint = open_checkpoint(
-        proof.checkpoint_note, verifier, [NoteVerifier.parse(witness) for witness in witnesses]
+        proof.checkpoint_note, verifiers, [NoteVerifier.parse(witness) for witness in witnesses]
     )
     if policy is not None:
-        policy.require_log(verifier)
+        policy.require_log(*verifiers)
         policy.require(proof.checkpoint_note)
     verify_inclusion(proof.index, checkpoint.size, leaf_hash(entry_bytes), proof.hashes, checkpoint.root)
     at_ms, envelope = decode_leaf(entry_bytes)

@@ -7,7 +7,7 @@ outlines, run records) is lost with the newer database and is listed.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, ClassVar, Final
 
@@ -19,7 +19,7 @@ from geo.polygon import from_wkb
 from ledger.checkpoint import Checkpoint
 from ledger.client import Files, Head, LogClient, read_head
 from ledger.log import LedgerTransaction, LogMissing, last_checkpoint
-from ledger.note import NoteVerifier, parse_note
+from ledger.note import NoteVerifier, parse_note, parse_vkeys
 from ledger.replay import Entry
 from registry.anchor import Anchors, root_in, unmark
 from registry.catalogue import PROJECTIONS
@@ -82,7 +82,7 @@ def catch_up(home: Home, published: Files, progress: Progress = silent) -> Caugh
     if not home.vkey.exists():
         raise HomeMissing(path=str(home.path))
     migrate(home.database_url)
-    verifier = NoteVerifier.parse(home.vkey.read_text().strip())
+    verifier = parse_vkeys(home.vkey.read_text())
     database = Database(home.database_url)
     try:
         with tempfile.TemporaryFile() as spool:
@@ -90,7 +90,7 @@ def catch_up(home: Home, published: Files, progress: Progress = silent) -> Caugh
             head = _spool(LogClient(published, verifier), own, spool, progress)
             missing = _without_record(database)
             if head.checkpoint.size > own.checkpoint.size:
-                _apply(database, own.checkpoint, head, verifier, spool, progress)
+                _apply(database, own.checkpoint, head, spool, progress)
             lost = sorted(_without_record(database) - missing, key=str)
     finally:
         database.dispose()
@@ -105,7 +105,7 @@ def declare_newest(home: Home) -> None:
     """The operator's word that nothing was published after the backup. The anchors are asked all the same."""
     database = Database(home.database_url)
     try:
-        own = _own_head(database, NoteVerifier.parse(home.vkey.read_text().strip())).checkpoint
+        own = _own_head(database, parse_vkeys(home.vkey.read_text())).checkpoint
         with database.read() as session:
             Anchors(home.anchors).hold(own, lambda size: root_in(session, size))
     finally:
@@ -113,7 +113,7 @@ def declare_newest(home: Home) -> None:
     unmark(home)
 
 
-def _own_head(database: Database, verifier: NoteVerifier) -> Head:
+def _own_head(database: Database, verifier: Sequence[NoteVerifier]) -> Head:
     with database.read() as session:
         note = last_checkpoint(session)
     if note is None:
@@ -144,7 +144,6 @@ def _apply(
     database: Database,
     own: Checkpoint,
     head: Head,
-    verifier: NoteVerifier,
     spool: IO[bytes],
     progress: Progress,
 ) -> None:
@@ -165,12 +164,12 @@ def _apply(
         _follow_clock(session, entry.at_ms)
         session.flush()
         _index_claims(session)
-        ledger.seal(_Published(verifier, head))
+        ledger.seal([_Published(verifier, head) for verifier in ledger.verifiers()])
 
 
 @dataclass(frozen=True, slots=True)
 class _Published:
-    """Signs the one tree head that the log's key has signed and published already."""
+    """Signs the one tree head that a key of the log has signed and published already."""
 
     verifier: NoteVerifier
     head: Head

@@ -22,7 +22,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 from geo.errors import GeoRefusal
 from ledger.client import Files, FolderFiles, LogClient, LogWrong, files_at
 from ledger.errors import LedgerRefusal
-from ledger.note import NoteVerifier
+from ledger.note import NoteVerifier, parse_vkeys
 from ledger.policy import Policy
 from registry.errors import HomeMissing, RegistryRefusal, TablesMissing
 from registry.machine import Role
@@ -432,7 +432,7 @@ def restore(
     if archive is not None:
         with progress_bar() as advance:
             manifest, report = make_home(
-                archive, target, advance, vkey=None if vkey is None else _verifier(vkey).vkey
+                archive, target, advance, vkey=None if vkey is None else _verifier(vkey)[-1].vkey
             )
         print_report(console, report)
         console.print(
@@ -571,7 +571,7 @@ def log_verify(
     if as_json:
         console.print_json(json.dumps(said))
         return
-    console.print(f"checkpoint  signed by {verifier.vkey}", soft_wrap=True)
+    console.print(f"checkpoint  signed by {checked.head.signers[-1].vkey}", soft_wrap=True)
     if witnesses:
         console.print(f"witnesses   {', '.join(witnesses)} cosigned it", soft_wrap=True)
     console.print(f"entries     {found.size:,} in {checked.bundles:,} bundles give the signed root")
@@ -635,12 +635,12 @@ def _log_client(home: Path | None, log: str | None, vkey: str | None) -> LogClie
     return LogClient(files, _verifier(key))
 
 
-def _verifier(vkey: str) -> NoteVerifier:
-    """The key that is spelled out, or that the file of this name holds."""
+def _verifier(vkey: str) -> tuple[NoteVerifier, ...]:
+    """The keys of one log that are spelled out, or that the file of this name holds, oldest first."""
     file = Path(vkey)
     if vkey.count("+") < 2 or file.is_file():
         vkey = file.read_text(encoding="utf-8", errors="replace").strip()
-    return NoteVerifier.parse(vkey)
+    return parse_vkeys(vkey)
 
 
 def _policy(file: Path | None) -> Policy | None:

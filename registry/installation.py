@@ -187,8 +187,8 @@ def _policy_of(home: Home, verifiers: Sequence[NoteVerifier]) -> Policy | None:
     Raises `MalformedPolicy`, `LogNotInPolicy`.
     """
     policy = read_policy(home.policy)
-    if policy is not None and not any(policy.lists(verifier) for verifier in verifiers):
-        policy.require_log(verifiers[-1])
+    if policy is not None:
+        policy.require_log(*verifiers)
     return policy
 
 

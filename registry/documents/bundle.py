@@ -29,7 +29,7 @@ from ledger.errors import (
     NotCanonical,
     ProofRefused,
 )
-from ledger.note import NoteVerifier, parse_note
+from ledger.note import NoteVerifier, parse_note, verified_signers
 from ledger.policy import Policy
 from ledger.proof import TlogProof
 from ledger.verify import VerifiedEntry, verify_entry
@@ -128,7 +128,7 @@ def build_bundle(
     verified = _in_the_log(proof, entry, vkey, witnesses, policy)
     number, statement = records.statement.certificate, records.document(verified.index)
     attachments = _attachments(number, proof, entry, statement)
-    content = certificate_content(records.statement, verified, _checkpoint(proof), vkey)
+    content = certificate_content(records.statement, verified, _checkpoint(proof), _signing(proof, vkey))
     bundle = Bundle(
         number, proof, entry, statement, render_pdf(content, attachments, content.retired_at, font_dirs)
     )
@@ -169,7 +169,7 @@ def verify_bundle(
     records, index = parse_statement(statement)
     _states_the_entry(records, index, verified, payload)
     stated = records.statement
-    content = certificate_content(stated, verified, checkpoint, vkey)
+    content = certificate_content(stated, verified, checkpoint, _signing(proof, vkey))
     check, sentence = _pdf(
         content, stated, _attachments(stated.certificate, proof, entry, statement), pdf, font_dirs
     )
@@ -182,8 +182,10 @@ def verify_bundle(
         root_hash=checkpoint.root.hex(),
         pdf=check,
         steps=(
-            f"1. The checkpoint of {checkpoint.origin} at size {checkpoint.size} is signed by the given key"
-            f"{_cosigned(proof, policy)}.",
+            (
+                f"1. The checkpoint of {checkpoint.origin} at size {checkpoint.size} is signed by the given key"
+                f"{_cosigned(proof, policy)}."
+            ),
             f"2. Entry {verified.index} is included under its root {checkpoint.root.hex()}.",
             f"3. The entry retires {stated.units} units.",
             "4. Each stated field equals a fact of the entry or opens one of its commitments.",
@@ -228,7 +230,7 @@ def certificate_content(
         log_origin=checkpoint.origin,
         log_size=checkpoint.size,
         root_hash=checkpoint.root.hex(),
-        log_vkey=vkey,
+        log_vkey=vkey.split()[-1],
         verify_url=statement.verify_url,
         simulated=statement.simulated,
     )
@@ -297,7 +299,9 @@ def _in_the_log(
     try:
         verified = verify_entry(proof, entry, vkey, witnesses=witnesses, policy=policy if quorum else None)
         known = policy.witnesses.values() if policy is not None else ()
-        _require_known_signers(proof, (vkey, *witnesses, *(witness.verifier.vkey for witness in known)))
+        _require_known_signers(
+            proof, (*vkey.split(), *witnesses, *(witness.verifier.vkey for witness in known))
+        )
         _cosigned(proof, policy)
     except (ProofRefused, MalformedTree) as fault:
         raise EntryNotIncluded(step=2, where="proof: hashes, or entry", reason=str(fault)) from fault
@@ -306,6 +310,13 @@ def _in_the_log(
     except LedgerRefusal as fault:
         raise CheckpointNotSigned(step=1, where="proof: checkpoint", reason=str(fault)) from fault
     return verified
+
+
+def _signing(proof: bytes, vkey: str) -> str:
+    """The newest of the given keys that signed the proof: later keys change nothing that was printed."""
+    note = parse_note(TlogProof.parse(proof).checkpoint_note)
+    signed = verified_signers(note, map(NoteVerifier.parse, vkey.split()))
+    return next(key for key in reversed(vkey.split()) if any(one.vkey == key for one in signed))
 
 
 def _cosigned(proof: bytes, policy: Policy | None) -> str:

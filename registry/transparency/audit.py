@@ -193,7 +193,11 @@ def hold_installation(
         check_land(judged.history, served, report)
         _check_checkpoints(judged, served, report)
     log = AuditedLog(
-        verifiers[0].vkey, judged.tables.leaf, judged.roots, judged.tables.session, read_policy(home.policy)
+        "\n".join(key.vkey for key in verifiers),
+        judged.tables.leaf,
+        judged.roots,
+        judged.tables.session,
+        read_policy(home.policy),
     )
     check_certificates(home, log, report)
 
