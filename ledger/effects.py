@@ -30,6 +30,8 @@ class Lock(StrEnum):
     PLEDGE = "pledge"
     RETIRE = "retire"
     FREEZE = "freeze"
+    SUBSCRIPTION = "subscription"
+    """Of the money that a subscriber has put up: logs that were begun before say so, too."""
 
 
 class BooksRefusal(LedgerRefusal):
