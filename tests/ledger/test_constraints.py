@@ -143,9 +143,13 @@ def test_what_was_said_about_the_log_stays(connection: sa.Connection) -> None:
         "insert into annotation values (9, 3, 'clerical', 'text', 'c', null)",
     )
     for statement in (
-        "update state_entry set sha256 = 'y'", "delete from state_entry",
-        "update erasure set entry_index = 3", "delete from erasure", "delete from annotation", "update annotation set annotated_index = 4",
-    ):  # fmt: skip
+        "update state_entry set sha256 = 'y'",
+        "delete from state_entry",
+        "update erasure set entry_index = 3",
+        "delete from erasure",
+        "delete from annotation",
+        "update annotation set annotated_index = 4",
+    ):
         refused(connection, statement, "append-only")
     if connection.dialect.name == "postgresql":
         for table in ("state_entry", "erasure", "annotation", "log", "posting", "checkpoint", "cosigned"):

@@ -107,10 +107,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from registry.installation import Installation
 from registry.machine import Role
-from registry.machine import Role
 from registry.settings import Home
 from tests.registry.people import People
-from tests.registry.volumes import emptied
 
 home = Home.at(Path(sys.argv[1]), sys.argv[2])
 first = Installation.create(home, "tanhui.test/log", simulated_at=datetime(2025, 3, 3, 1, tzinfo=UTC))
