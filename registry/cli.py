@@ -581,6 +581,42 @@ def log_verify(
     console.print(f"[green]verified[/green] size {found.size} root {found.root.hex()}", soft_wrap=True)
 
 
+@log_commands.command("rotate-key")
+def log_rotate_key(
+    home: HomeOption = None,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="end the old key, once those who verify have seen both")
+    ] = False,
+) -> None:
+    """Announce a new key of the log, which signs beside the old one until --finish ends that."""
+    from registry.installation import opened
+    from registry.log_rotation import begin_rotation, finish_rotation
+
+    with opened(existing(home), passphrase=Settings().key_passphrase) as installation:
+        if finish:
+            for vkey in finish_rotation(installation):
+                console.print(f"ended  {vkey}", soft_wrap=True)
+        else:
+            console.print(f"added  {begin_rotation(installation)}", soft_wrap=True)
+            console.print("checkpoints bear two signatures; back up keys/, then publish log.vkey")
+
+
+@log_commands.command("close")
+def log_close(
+    next_origin: Annotated[str, typer.Option(help="the name of the log that comes after")],
+    next_vkey: Annotated[str, typer.Option(help="its verifier key, or a file with it")],
+    home: HomeOption = None,
+) -> None:
+    """Close the log for good: its last entry names its successor."""
+    from registry.installation import opened
+    from registry.log_rotation import close_log
+
+    successor = _verifier(next_vkey)[-1]
+    with opened(existing(home), passphrase=Settings().key_passphrase) as installation:
+        close_log(installation, next_origin, successor.vkey)
+    console.print(f"closed; the log goes on as {next_origin}", soft_wrap=True)
+
+
 @log_commands.command("proof")
 def log_proof(
     index: Annotated[int, typer.Argument(help="the entry's index, from 0", min=0)],

@@ -183,8 +183,8 @@ def verify_bundle(
         pdf=check,
         steps=(
             (
-                f"1. The checkpoint of {checkpoint.origin} at size {checkpoint.size} is signed by the given key"
-                f"{_cosigned(proof, policy)}."
+                f"1. The checkpoint of {checkpoint.origin} at size {checkpoint.size} is signed by the given "
+                f"key{_cosigned(proof, policy)}."
             ),
             f"2. Entry {verified.index} is included under its root {checkpoint.root.hex()}.",
             f"3. The entry retires {stated.units} units.",
