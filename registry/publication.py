@@ -64,7 +64,7 @@ class Publisher:
     ) -> None:
         self.policy: Final = policy
         self.budget_s = budget_s
-        self.pauses_s = PAUSES_S
+        self.pauses_s: tuple[float, ...] = PAUSES_S
         self._database = database
         self._tiles = tiles
         self._verifiers: Sequence[NoteVerifier] = ()

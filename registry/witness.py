@@ -128,7 +128,7 @@ def witness_app(witness: Witness) -> Starlette:
         if body is None:
             return _response(Answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, b"the request is too long\n"))
         answer = await run_in_threadpool(witness.add_checkpoint, body)
-        if answer.status is not HTTPStatus.OK:
+        if answer.status not in (HTTPStatus.OK, HTTPStatus.CONFLICT):
             said = answer.body.decode(errors="replace").strip()
             sayings.warning("%d %s", answer.status, said.encode("unicode_escape").decode())
         return _response(answer)
