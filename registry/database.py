@@ -5,11 +5,12 @@ A *read* transaction serves pages and answers. A *write* transaction takes the w
 the lock may be stale when it is written. Services neither open nor end a transaction.
 """
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import sqlalchemy as sa
 from alembic import command
@@ -161,6 +162,10 @@ def _migrations_folder() -> Path:
     return Path(next(iter(migrations.__path__)))
 
 
+_MIGRATING: Final = threading.Lock()
+"""Alembic keeps what it is doing in its module: one migration at a time in one process."""
+
+
 def migrate(url: str, revision: str = "head") -> None:
     """Bring the database at `url` to the newest schema, or to `revision` on the way there.
 
@@ -171,7 +176,8 @@ def migrate(url: str, revision: str = "head") -> None:
     config = migration_config(url)
     target = ScriptDirectory.from_config(config).get_current_head() if revision == "head" else revision
     if schema_revision(url) != target:
-        command.upgrade(config, revision)
+        with _MIGRATING:
+            command.upgrade(config, revision)
 
 
 def require_known(url: str, revision: str | None = None) -> None:
