@@ -102,7 +102,7 @@ class Writer:
         self._signers = signers
         self._publish = publish
         self._bracket = bracket or NoBracket()
-        self._group_size = group_size
+        self.group_size = group_size  # may be changed while it runs
         self._upkeep = upkeep
         self._memory = Memory()
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
@@ -208,7 +208,7 @@ class Writer:
         job = self._jobs.get()
         while job is not None:
             group.append(job)
-            if len(group) == self._group_size:
+            if len(group) >= self.group_size:
                 break
             try:
                 if self._jobs.empty():

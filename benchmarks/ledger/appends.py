@@ -1,29 +1,35 @@
 """Durable signed double-entry appends through the product's own group writer, in process.
 
-A client brings the bytes of a DSSE envelope that it signed. The writer parses them strictly, checks form and
-signature, applies the entry, writes log and books, seals, commits and publishes the tiles; only then is the
-client answered, and only then does the entry count.
+Clients bring the bytes of DSSE envelopes that they signed. One thread receives them as the server does: it
+parses them strictly and verifies the signatures. The writer applies the entries, writes log and books, seals
+and commits; its publisher writes tiles and checkpoint. Only then are the clients answered, and only then do
+the entries count. While one group is being published the next is written and another received.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from random import Random
-from typing import Any
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from ledger import tables
 from ledger.canonical import decode
-from ledger.envelope import Envelope, encode_leaf
+from ledger.envelope import Envelope
 from ledger.log import LedgerTransaction
+from ledger.signed import look_at
 from registry.catalogue import PROJECTIONS
 from registry.installation import Installation
 from registry.projections import project
 
+GROUPS_UNDER_WAY: Final = 3
+"""Groups that clients have sent and not been answered for: one received or waiting, one written, one
+published."""
 Wire = tuple[str, bytes]
 """Request id, and the envelope's bytes as the client sent them."""
 Work = Callable[[Session, LedgerTransaction], int]
@@ -44,13 +50,14 @@ class Appended:
         return self.entries / self.seconds
 
 
-def received(wire: bytes, *, rooms: bool) -> Work:
-    """The work on one entry; with `rooms` the rows of the registry's rooms are written too."""
+def received(installation: Installation, wire: bytes, *, rooms: bool) -> Work:
+    """An entry as it is received: parsed, its signature verified; and the work on it that is left. With
+    `rooms` the rows of the registry's rooms are written too.
+    """
+    signed = look_at(Envelope.from_json(decode(wire)), installation.writer.public_key)
 
     def work(session: Session, ledger: LedgerTransaction) -> int:
-        envelope = Envelope.from_json(decode(wire))
-        at_ms = max(time.time_ns() // 1_000_000, ledger.last_at_ms)
-        entry = ledger.append(encode_leaf(at_ms, envelope))
+        entry = ledger.append_signed(max(time.time_ns() // 1_000_000, ledger.last_at_ms), signed)
         if rooms:
             project(session, entry, PROJECTIONS)
         return entry.index
@@ -58,24 +65,43 @@ def received(wire: bytes, *, rooms: bool) -> Work:
     return work
 
 
-def append(installation: Installation, wires: Sequence[Wire], group: int, *, rooms: bool = False) -> Appended:
-    """Send the entries in chunks of `group` at once, the next when the last was answered.
+def append(
+    installation: Installation,
+    wires: Sequence[Wire],
+    group: int,
+    *,
+    rooms: bool = False,
+    under_way: int = GROUPS_UNDER_WAY,
+) -> Appended:
+    """Send the entries in groups, at most `under_way` of them before the first of them is answered.
 
     Raises what the writer refuses: a rate of refusals is no rate of appends.
     """
-    works = [(received(wire, rooms=rooms), entry_id) for entry_id, wire in wires]
-    chunks = [works[at : at + group] for at in range(0, len(works), group)]
-    before = _commits(installation)
-    latencies_s = []
-    started = last = time.perf_counter()
-    for chunk in chunks:
-        answers: list[Future[Any]] = installation.writer.submit_all(chunk)
-        for answer in answers:
-            answer.result()
-        now = time.perf_counter()
-        latencies_s.append(now - last)
-        last = now
-    return Appended(len(works), last - started, _commits(installation) - before, tuple(latencies_s))
+    before, largest = _commits(installation), installation.writer.group_size
+    installation.writer.group_size = group
+    latencies_s: list[float] = []
+    waiting: deque[list[Future[int]]] = deque()
+    started = time.perf_counter()
+    try:
+        for at in range(0, len(wires), group):
+            if len(waiting) == under_way:
+                _require_done(waiting.popleft())
+            came = time.perf_counter()
+            sent = [(received(installation, wire, rooms=rooms), id_) for id_, wire in wires[at : at + group]]
+            answers = installation.writer.submit_all(sent)
+            answers[-1].add_done_callback(partial(_note, latencies_s, came))
+            waiting.append(answers)
+        while waiting:
+            _require_done(waiting.popleft())
+    finally:
+        installation.writer.group_size = largest
+    seconds = time.perf_counter() - started
+    return Appended(len(wires), seconds, _commits(installation) - before, tuple(latencies_s))
+
+
+def _require_done(answers: Sequence[Future[int]]) -> None:
+    for answer in answers:
+        answer.result()
 
 
 def _commits(installation: Installation) -> int:
@@ -89,19 +115,17 @@ def paced(
     """Seconds from when each entry was due to its answer, for single entries that come at random moments,
     `rate` a second on average, whether those before them were answered or not.
     """
-    works = [(received(wire, rooms=False), entry_id) for entry_id, wire in wires]
     latencies_s: list[float] = []
     answers = []
     due = time.perf_counter()
-    for work, entry_id in works:
+    for entry_id, wire in wires:
         due += random_source.expovariate(rate)
         while (early := due - time.perf_counter()) > 0:
             time.sleep(early)
-        answer = installation.writer.submit(work, entry_id)
+        answer = installation.writer.submit(received(installation, wire, rooms=False), entry_id)
         answer.add_done_callback(partial(_note, latencies_s, due))
         answers.append(answer)
-    for answer in answers:
-        answer.result()
+    _require_done(answers)
     return latencies_s
 
 

@@ -77,7 +77,8 @@ class Ours:
         return made
 
     def append(self, wires: Sequence[appends.Wire], group: int) -> appends.Appended:
-        return appends.append(self.installation, wires, group, rooms=self.rooms)
+        under_way = 1 if group == 1 else appends.GROUPS_UNDER_WAY  # a single client waits for its answer
+        return appends.append(self.installation, wires, group, rooms=self.rooms, under_way=under_way)
 
     def check(self) -> None:
         """Files, signatures and rules by the product's own audit, and the sums of what was sent; with `rooms`
