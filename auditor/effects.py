@@ -12,6 +12,7 @@ from ledger.canonical import MAX_INTEGER
 from ledger.errors import LedgerRefusal
 from ledger.units import UnitRange
 
+LOCKS: Final = frozenset({"order", "option", "pledge", "retire", "freeze", "subscription"})
 LIMITS: Final = frozenset({"none", "floor", "sink"})
 MOST_CHARACTERS: Final = 200
 
@@ -216,6 +217,8 @@ def _transfer(value: Mapping[str, Any]) -> Read:
 
 def _pend(value: Mapping[str, Any]) -> Read:
     deadline = value["deadline"]
+    if value["lock"] not in LOCKS:
+        raise Contradiction("a reservation is for a reason of its own")
     (postings, lines), (blocks, locked) = _postings(value["postings"]), _names(value["blocks"])
     effect = Pend(
         name_of(value["pending"]), postings, blocks, name_of(value["lock"]), name_of(value["ref"]),

@@ -3,7 +3,6 @@ auditor's. They stop at the same entry, and what they hold until then is the sam
 """
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -110,7 +109,8 @@ def exchanged(payload: Payload, data: DataObject) -> Payload:
     value = data.draw(
         st.sampled_from(kinds if name == "type" else [payload_at(-1).id] if name == "id" else texts)
     )
-    return replace(payload, **{name: value})
+    changed: Any = {name: value}
+    return replace(payload, **changed)
 
 
 def posted(payload: Payload, data: DataObject) -> Payload:
@@ -175,9 +175,10 @@ def person() -> str:
 
 def rotation(old: SigningKey, new: SigningKey, owner: str | None = None) -> Payload:
     succession = Transition("key", new.keyid, "succeed", "none", "active")
+    facts = {"keys": [key_of(new, owner or person())]}
     return by_root(
         "key", "rotate", old.keyid, "active", "rotated", type="key.rotate", by=person(), role="bank",
-        mandate=payload_at(4).subject, facts={"keys": [key_of(new, owner or person())]}, effects=(succession,),
+        mandate=payload_at(4).subject, facts=facts, effects=(succession,),
     )  # fmt: skip
 
 
@@ -305,6 +306,3 @@ def test_a_remark_names_an_entry_by_index_and_hash(
 ) -> None:
     payload = remark(index, leaf_hash(BEGINNING[leaf]).hex(), subject)
     assert begun().take(leaf_of(payload, WORLD.root)) == taken
-
-
-Change = Callable[[Sequence[bytes]], Iterator[bytes]]
