@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any, Final
 
 from auditor.books import Books
-from auditor.effects import OpenBlock, Post, Transfer
+from auditor.effects import MergeBlocks, OpenBlock, Post, Transfer
 from auditor.entries import Entry
 from auditor.findings import Report
 from auditor.history import (
@@ -312,6 +312,18 @@ def judge_sources(history: History, entry: Entry, books: Books, report: Report) 
         elif kind is OpenBlock:
             made = (entry.machine, entry.action) == ("issuance", "approve")
             report.expect("I5", made, _place(entry), "it makes units, and is no issuance")
+        elif kind is MergeBlocks:
+            _check_merge(history, effect, entry, books, report)  # type: ignore[arg-type]
+
+
+def _check_merge(history: History, effect: MergeBlocks, entry: Entry, books: Books, report: Report) -> None:
+    """Blocks are merged by their holder, and by nothing else."""
+    account = books.block(effect.block).account
+    asked = (entry.machine, entry.action) == ("merge", "merge")
+    report.expect("I8", asked, _place(entry), "it merges blocks, and nobody asked for that")
+    holder = history.organisation(entry)
+    own = account.startswith(f"units:{holder}:")
+    report.expect("I9", own, _place(entry), f"{holder} merges blocks in {account}")
 
 
 def _check_moves(effect: Transfer | Post, entry: Entry, report: Report) -> None:

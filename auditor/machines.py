@@ -11,11 +11,13 @@ from registry.market import rules as market
 from registry.parcels import rules as parcels
 from registry.programmes import rules as programmes
 from registry.projects import rules as projects
+from registry.records import rules as records
 from registry.retirement import rules as retirement
 from registry.verification import rules as verification
 
 ROOMS: Final = (
-    accounts, programmes, parcels, projects, estimates, verification, issuance, market, retirement
+    accounts, programmes, parcels, projects, estimates, verification, issuance, market, retirement,
+    records,
 )  # fmt: skip
 MACHINES: Final[Mapping[str, Machine]] = {
     machine.name: machine for room in ROOMS for machine in vars(room).values() if isinstance(machine, Machine)

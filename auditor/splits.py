@@ -201,7 +201,8 @@ def _reversal(history: History, entry: Entry) -> Bill:
     if (deposit.machine, deposit.subject) != (entry.machine, entry.subject):
         raise ValueError(f"entry {corrected} is not the deposit that is reversed")
     facts: dict[str, Any] = deposit.facts
-    return Bill(straight=[(cash_account(facts["organisation"]), BANK_ACCOUNT, facts["amount_fen"])])
+    back = (cash_account(facts["organisation"]), BANK_ACCOUNT, facts["amount_fen"])
+    return Bill(straight=[back], actor=facts["bank"])
 
 
 def _premium(history: History, entry: Entry) -> Bill:

@@ -59,7 +59,7 @@ MACHINES: Mapping[str, Machine] = {
         estimates_rules.RUN,
         verification_rules.STATEMENT,
         issuance_rules.ISSUANCE,
-        merging.MERGE,
+        issuance_rules.MERGE,
         records_rules.ENTRY,
         records_rules.RECORD,
         *market_rules.MACHINES,

@@ -1,6 +1,6 @@
 """A holder makes one block of blocks that adjoin (RULES 2, "Splitting", 5). Nothing does it automatically."""
 
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -9,17 +9,11 @@ from ledger.effects import MergeBlocks
 from ledger.units import UnitRange
 from registry.acts import Desk
 from registry.issuance.draft import Draft
-from registry.issuance.rules import IssuanceRefused
+from registry.issuance.rules import MERGE, IssuanceRefused
 from registry.issuance.units import free_blocks
-from registry.machine import Machine, Role, step
 from registry.office import Act, Answer, Command
 from registry.programmes.rules import units_account
 from registry.projects.service import load_project
-
-HOLDERS: Final = (Role.ENTERPRISE, Role.INDIVIDUAL, Role.OPERATOR, Role.COLLECTIVE)
-
-MERGE: Final = Machine("merge", "none", {("none", "merge"): step("merged", *HOLDERS)})
-"""The request to merge; what becomes of the blocks is its effect."""
 
 
 class NothingToMerge(IssuanceRefused):

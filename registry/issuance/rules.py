@@ -24,6 +24,11 @@ ISSUANCE: Final = Machine(
     },
 )
 
+HOLDERS: Final = (Role.ENTERPRISE, Role.INDIVIDUAL, Role.OPERATOR, Role.COLLECTIVE)
+
+MERGE: Final = Machine("merge", "none", {("none", "merge"): step("merged", *HOLDERS)})
+"""A holder's request to merge blocks; what becomes of the blocks is its effect."""
+
 LOCK_OPTION: Final = Lock.OPTION.value
 LOCK_ORDER: Final = Lock.ORDER.value
 LOCK_RETIRE: Final = Lock.RETIRE.value
