@@ -207,7 +207,8 @@ class History:
 
 
 def _log(history: History, step: Taken, entry: Entry) -> None:
-    history.genesis = (step.subject, entry.facts["vkey"])
+    if step.action == "open":  # the log's other steps add and end keys, state the books, and close it
+        history.genesis = (step.subject, entry.facts["vkey"])
 
 
 def _mandate(history: History, step: Taken, entry: Entry) -> None:

@@ -7,7 +7,7 @@ outlines, run records) is lost with the newer database and is listed.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any, ClassVar, Final
 
@@ -16,9 +16,10 @@ from sqlalchemy.orm import Session
 
 from auditor.findings import Report
 from geo.polygon import from_wkb
-from ledger.checkpoint import Checkpoint
+from ledger.checkpoint import Checkpoint, peek_checkpoint
 from ledger.client import Files, Head, LogClient, read_head
-from ledger.log import LedgerTransaction, LogMissing, last_checkpoint
+from ledger.log import LedgerTransaction, LogMissing, last_checkpoint, log_keys
+from ledger.log_keys import in_force
 from ledger.note import NoteVerifier, parse_note, parse_vkeys
 from ledger.replay import Entry
 from registry.anchor import Anchors, root_in, unmark
@@ -26,6 +27,7 @@ from registry.catalogue import PROJECTIONS
 from registry.clock import ClockState, from_milliseconds
 from registry.database import Base, Committed, Database, migrate
 from registry.errors import HomeMissing, RegistryRefusal
+from registry.installation import write_vkeys
 from registry.parcels.models import ParcelVersion
 from registry.projections import committed_columns, project
 from registry.projects.claims import index_claim, index_unplaced
@@ -72,8 +74,10 @@ class CaughtUp:
 def catch_up(home: Home, published: Files, progress: Progress = silent) -> CaughtUp:
     """Apply what the published log has after this database's last entry.
 
-    1. The published log is whole, signed by the home's key, and continues this database's log.
-    2. Its further entries are applied with their signatures checked; the root comes out as it was published.
+    1. The published log is whole, signed by the keys that the home knows or that these endorsed since, and
+       continues this database's log.
+    2. Its further entries are applied with their signatures checked; the root comes out as it was published,
+       and every key that the log has by then signed it.
     3. The home passes its audit; then the mark of a restored home is taken away.
 
     One transaction: it is all there or nothing. Raises `LogWrong` when the published log is not that
@@ -82,16 +86,17 @@ def catch_up(home: Home, published: Files, progress: Progress = silent) -> Caugh
     if not home.vkey.exists():
         raise HomeMissing(path=str(home.path))
     migrate(home.database_url)
-    verifier = parse_vkeys(home.vkey.read_text())
     database = Database(home.database_url)
     try:
         with tempfile.TemporaryFile() as spool:
-            own = _own_head(database, verifier)
-            head = _spool(LogClient(published, verifier), own, spool, progress)
+            own = _own_head(database)
+            client = LogClient(published, parse_vkeys(home.vkey.read_text()))
+            head = _spool(client, own, spool, progress)
             missing = _without_record(database)
             if head.checkpoint.size > own.checkpoint.size:
                 _apply(database, own.checkpoint, head, spool, progress)
             lost = sorted(_without_record(database) - missing, key=str)
+        write_vkeys(home, database)
     finally:
         database.dispose()
     publish_again(home, head.note)
@@ -105,7 +110,7 @@ def declare_newest(home: Home) -> None:
     """The operator's word that nothing was published after the backup. The anchors are asked all the same."""
     database = Database(home.database_url)
     try:
-        own = _own_head(database, parse_vkeys(home.vkey.read_text())).checkpoint
+        own = _own_head(database).checkpoint
         with database.read() as session:
             Anchors(home.anchors).hold(own, lambda size: root_in(session, size))
     finally:
@@ -113,12 +118,12 @@ def declare_newest(home: Home) -> None:
     unmark(home)
 
 
-def _own_head(database: Database, verifier: Sequence[NoteVerifier]) -> Head:
+def _own_head(database: Database) -> Head:
     with database.read() as session:
         note = last_checkpoint(session)
-    if note is None:
-        raise LogMissing()
-    return read_head(note, verifier)
+        if note is None:
+            raise LogMissing()
+        return read_head(note, in_force(log_keys(session), peek_checkpoint(note).size))
 
 
 def _spool(client: LogClient, own: Head, spool: IO[bytes], progress: Progress) -> Head:
@@ -179,7 +184,9 @@ class _Published:
         if note.text != text:
             raise CatchUpRefused(size=self.head.checkpoint.size)
         own = (self.verifier.name, self.verifier.key_id)
-        return next(line.data for line in note.signatures if (line.name, line.key_id) == own)
+        signature = next((line.data for line in note.signatures if (line.name, line.key_id) == own), b"")
+        self.verifier.verify(text, signature)
+        return signature
 
 
 def _follow_clock(session: Session, at_ms: int) -> None:
