@@ -55,7 +55,7 @@ class Authority:
                     self._fine.add(verdict)
         if entry.machine in ("organisation", "mandate"):
             self._follow(entry, report)
-        if entry.type in ("key.add", "key.rotate"):
+        if entry.type == "key.add":  # a rotated key's person is the one before
             _check_keys(entry, known_persons, report)
 
     def _judge(self, entry: Entry, firsts: Sequence[bool], report: Report) -> None:
