@@ -43,7 +43,9 @@ class Appended:
     seconds: float
     commits: int
     latencies_s: tuple[float, ...]
-    """Of each chunk that a client sent at once."""
+    """Of each group, from when it came to when it was answered."""
+    cpu_s: float
+    """Of this process with all its threads."""
 
     @property
     def rate(self) -> float:
@@ -81,7 +83,7 @@ def append(
     installation.writer.group_size = group
     latencies_s: list[float] = []
     waiting: deque[list[Future[int]]] = deque()
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), time.process_time()
     try:
         for at in range(0, len(wires), group):
             if len(waiting) == under_way:
@@ -95,8 +97,8 @@ def append(
             _require_done(waiting.popleft())
     finally:
         installation.writer.group_size = largest
-    seconds = time.perf_counter() - started
-    return Appended(len(wires), seconds, _commits(installation) - before, tuple(latencies_s))
+    seconds, cpu_s = time.perf_counter() - started, time.process_time() - cpu_started
+    return Appended(len(wires), seconds, _commits(installation) - before, tuple(latencies_s), cpu_s)
 
 
 def _require_done(answers: Sequence[Future[int]]) -> None:

@@ -114,9 +114,9 @@ class Clients:
 def main(port: int, count: int, path: Path) -> None:
     clients = Clients(port, count, load(path))
     seconds = clients.run()
-    wrong = [answer for answer in clients.answers if answer[0] != 201]
+    wrong = [answer for answer in clients.answers if answer[0] not in (200, 201)]
     if wrong:
-        sys.exit(f"{len(wrong)} answers are no 201; the first: {wrong[0]}")
+        sys.exit(f"{len(wrong)} answers are neither 200 nor 201; the first: {wrong[0]}")
     bodies = [json.loads(body) for _, body in clients.answers]
     print(json.dumps({"seconds": seconds, "latencies_s": clients.latencies_s, "bodies": bodies}))
 

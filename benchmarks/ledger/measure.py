@@ -21,13 +21,16 @@ from benchmarks.ledger.service import Server, serving
 from benchmarks.ledger.world import World, found
 from ledger import tables
 from registry.accounts.rules import BANK_ACCOUNT, MONEY
+from registry.database import Database
 from registry.installation import Installation
+from registry.settings import Home
 from registry.transparency.audit import audit
 from tests.postgres import Cluster, NoPostgres, start_cluster
 
 SEED: Final = 20_261_121
 GROUPS: Final = (1, 16, 64, 256)
 CLIENTS: Final = (1, 8, 32)
+BATCH: Final = 64
 HALF: Final = 0.5
 
 
@@ -41,9 +44,11 @@ class Extent:
     paced: int = 600
     requests: Mapping[int, int] = field(default_factory=lambda: {1: 60, 8: 240, 32: 480})
     """Requests by number of clients."""
+    batches: int = 64
+    """Requests of 64 entries."""
     proofs: int = 1_000
     proof_sizes: tuple[int, ...] = (1_000, 10_000, 100_000, 1_000_000)
-    audited: int = 20_000
+    audited: int = 40_000
     """Deposits in the log that is audited every round, also by the Go program."""
     memory_sizes: tuple[int, ...] = (10_000, 100_000)
     """Deposits in the logs that are audited once each, for the memory it takes."""
@@ -54,6 +59,7 @@ FULL: Final = Extent(
     appends={1: 300, 16: 1_600, 64: 5_120, 256: 7_680},
     paced=3_000,
     requests={1: 300, 8: 1_000, 32: 3_000},
+    batches=256,
     proofs=5_000,
     audited=100_000,
     memory_sizes=(100_000, 1_000_000),
@@ -81,23 +87,33 @@ class Ours:
         return appends.append(self.installation, wires, group, rooms=self.rooms, under_way=under_way)
 
     def check(self) -> None:
-        """Files, signatures and rules by the product's own audit, and the sums of what was sent; with `rooms`
-        every table too.
-        """
-        report = audit(self.installation.home, log_only=not self.rooms)
-        if not report.passed or report.made["L3"] < self.sent:
-            raise ResultWrong(f"{self.name}: {[str(finding) for finding in report.findings[:5]]}")
-        if self._credited() != self.world.credited(self.sent):
-            raise ResultWrong(f"{self.name}: the accounts hold other sums than were sent")
+        check(self.name, self.installation.home, self.world, self.sent, rooms=self.rooms)
 
-    def _credited(self) -> dict[str, int]:
-        account = tables.account.c
-        balance_fen = account.credits_posted - account.debits_posted
-        query = sa.select(account.account, balance_fen.label("balance_fen")).where(
-            account.asset == MONEY, account.account != BANK_ACCOUNT, account.credits_posted > 0
-        )
-        with self.installation.database.read() as session:
+
+def check(name: str, home: Home, world: World, sent: int, *, rooms: bool) -> None:
+    """Files, signatures and rules by the product's own audit, and the sums of what was sent; with `rooms`
+    every table too. Raises `ResultWrong`.
+    """
+    report = audit(home, log_only=not rooms)
+    if not report.passed or report.made["L3"] < sent:
+        raise ResultWrong(f"{name}: {[str(finding) for finding in report.findings[:5]]}")
+    if _credited(home) != world.credited(sent):
+        raise ResultWrong(f"{name}: the accounts hold other sums than were sent")
+
+
+def _credited(home: Home) -> dict[str, int]:
+    """What the accounts that received something hold, in fen."""
+    account = tables.account.c
+    balance_fen = account.credits_posted - account.debits_posted
+    query = sa.select(account.account, balance_fen.label("balance_fen")).where(
+        account.asset == MONEY, account.account != BANK_ACCOUNT, account.credits_posted > 0
+    )
+    database = Database(home.database_url)
+    try:
+        with database.read() as session:
             return {row.account: row.balance_fen for row in session.execute(query)}
+    finally:
+        database.dispose()
 
 
 def measure(folder: Path, extent: Extent) -> Run:
@@ -165,6 +181,7 @@ class _Bench:
             ours.append(ours.wires(512), 64)
             ours.check()
         self._server.answer(self._server.deposits(64), 8, 64)
+        self._server.answer(self._server.batches(16, 16), 8, 256)
         audits.full_audit(self._log)
 
     # -- a round
@@ -182,7 +199,9 @@ class _Bench:
                 self._append_plain(self._plain, group)
         self._append_merkle()
         for clients in CLIENTS:
-            self._request(clients)
+            self._request(f"http {clients}", clients, self._server.batches(self._extent.requests[clients], 1))
+        self._request("http kept key", 32, self._server.deposits(self._extent.requests[32]))
+        self._request("http batch", 32, self._server.batches(self._extent.batches, BATCH), BATCH)
         for tree in self._trees:
             run.take(f"proof {tree.size}", partial(prove, tree, self._extent.proofs, self._random))
         self._audit()
@@ -197,6 +216,7 @@ class _Bench:
                 "p50_ms": percentile(milliseconds, 0.5),
                 "p99_ms": percentile(milliseconds, 0.99),
                 "entries_per_commit": made.entries / made.commits,
+                "cpu_us": 1e6 * made.cpu_s / made.entries,
             }
 
         self._run.take(f"append {ours.name} {group}", measured)
@@ -225,10 +245,9 @@ class _Bench:
         self._run.take("pymerkle 64", lambda: peers.merkle_append(self._merkle, leaves[one:], 64))
         self._run.take("pymerkle proof", lambda: peers.merkle_prove(self._merkle, 50, self._random))
 
-    def _request(self, clients: int) -> None:
-        count = self._extent.requests[clients]
-        requests = self._server.deposits(count)
-        self._run.take(f"http {clients}", lambda: self._server.answer(requests, clients, count))
+    def _request(self, name: str, clients: int, requests: Sequence[bytes], entries: int = 1) -> None:
+        count = len(requests) * entries
+        self._run.take(name, lambda: self._server.answer(requests, clients, count))
 
     def _audit(self) -> None:
         log, oracle = self._log, self._oracle
@@ -243,6 +262,8 @@ class _Bench:
         """The logs that grew are audited whole; then memory, which needs one measurement and no V."""
         for ours in (*self._ours, self._rooms):
             ours.check()
+        server = self._server
+        check("the server", Home.at(self._base / "served"), server.world, server.sent, rooms=True)
         self._run.take("service memory", lambda: (self._server.memory_mib, {"entries": self._server.sent}))
         for size in self._extent.memory_sizes:
             log = signed_log(self._base / f"log-{size}", size)

@@ -108,7 +108,7 @@ def _append(database: str, group: int, goal: Goal | None = None) -> Line:
         lambda run: run.ratios(name),
         "V",
         goal,
-        _times(name, "ms"),
+        lambda run: f"{_times(name, 'ms')(run)}; CPU {figure(run.seen(name, 'cpu_us').median)} us an entry",
     )
 
 
@@ -167,6 +167,7 @@ def _http() -> Sequence[Line]:
         _request("over HTTP, 8 clients, one entry a request", "http 8"),
         _request("over HTTP, 32 clients, one entry a request", "http 32", Goal(0.08, 0.15)),
         _request("over HTTP, 32 clients, 64 entries a request", "http batch", Goal(0.25, 0.5)),
+        _request("over HTTP, 32 clients, one entry a request, signed by the registry", "http kept key"),
     )
 
 

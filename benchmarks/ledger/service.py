@@ -17,11 +17,13 @@ from typing import Any, Final
 from benchmarks import machine
 from benchmarks.ledger import clients
 from benchmarks.ledger.rounds import ResultWrong, percentile
-from benchmarks.ledger.world import World, amount_fen
+from benchmarks.ledger.world import World
+from ledger.canonical import JsonValue, encode
 
 CHECKOUT: Final = Path(__file__).parents[2]
 PATIENCE_S: Final = 60.0
 DEPOSITS: Final = "/api/v1/deposits"
+ACTS: Final = "/api/v1/acts"
 
 
 @dataclass(slots=True)
@@ -40,18 +42,39 @@ class Server:
         return machine.peak_mib(self.process.pid)
 
     def deposits(self, count: int) -> list[bytes]:
-        """Requests of one entry each, by the teller, whose key the registry keeps."""
+        """Requests of one entry each, by the teller, for whom the registry signs."""
         requests = []
-        for n in range(self.sent, self.sent + count):
-            body = {
-                "organisation": self.world.receivers[n % len(self.world.receivers)],
-                "amount_fen": amount_fen(n),
-                "reference": f"H-{n}",
+        for n in self._next(count):
+            headers = {
+                "Authorization": f"Bearer {self.world.teller_key}",
+                "Idempotency-Key": str(uuid.uuid4()),
             }
-            headers = {"Authorization": f"Bearer {self.world.api_key}", "Idempotency-Key": str(uuid.uuid4())}
-            requests.append(clients.request_bytes(DEPOSITS, json.dumps(body).encode(), headers))
-        self.sent += count
+            requests.append(clients.request_bytes(DEPOSITS, encode(self.world.command(n)), headers))
         return requests
+
+    def batches(self, count: int, entries: int) -> list[bytes]:
+        """Requests of `entries` entries each, signed by their clerks beforehand."""
+        requests = []
+        for number in range(count):
+            clerk = number % len(self.world.clerks)
+            acts: list[JsonValue] = []
+            for n in self._next(entries):
+                request_id, envelope = self.world.signed(n, clerk)
+                acts.append(
+                    {
+                        "id": request_id,
+                        "act": "deposit.record",
+                        "command": self.world.command(n),
+                        "envelope": envelope.to_json(),
+                    }
+                )
+            headers = {"Authorization": f"Bearer {self.world.api_keys[clerk]}"}
+            requests.append(clients.request_bytes(ACTS, encode({"acts": acts}), headers))
+        return requests
+
+    def _next(self, count: int) -> range:
+        self.sent += count
+        return range(self.sent - count, self.sent)
 
     def answer(
         self, requests: Sequence[bytes], count: int, entries: int
@@ -73,7 +96,11 @@ class Server:
 
     def note(self, bodies: Sequence[dict[str, Any]], entries: int) -> None:
         """Keep the positions that were answered; `ResultWrong` for one told twice or missing."""
-        told = [receipt["index"] for body in bodies for receipt in body["entries"]]
+        answers = [answer for body in bodies for answer in body.get("results", [body])]
+        refused = [answer for answer in answers if answer.get("status", "done") != "done"]
+        if refused:
+            raise ResultWrong(f"{len(refused)} acts are not done; the first: {refused[0]}")
+        told = [receipt["index"] for answer in answers for receipt in answer["entries"]]
         if len(told) != entries or len(set(told)) != entries or not self.entries.isdisjoint(told):
             raise ResultWrong(f"{entries} entries were sent, {len(set(told))} positions were answered")
         self.entries |= set(told)

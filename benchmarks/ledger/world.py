@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from ledger.canonical import encode
+from ledger.canonical import JsonValue, encode
 from ledger.effects import Posting, Transfer
 from ledger.entry import Payload
 from ledger.envelope import Envelope
@@ -40,22 +40,24 @@ class World:
     clerks: tuple[tuple[Mandate, bytes], ...]
     """With the seeds of their keys, so that other processes can sign for them."""
     receivers: tuple[str, ...]
-    api_key: str
-    """Of a teller of the bank whose key the registry keeps."""
+    api_keys: tuple[str, ...]
+    """Of the clerks, in their order."""
+    teller_key: str
+    """Of a teller of the bank whose signing key the registry keeps."""
 
-    def payloads(self, start: int, count: int) -> Iterator[tuple[Payload, SigningKey]]:
-        """The deposits from number `start` on, each with the key of the clerk who is to sign it."""
-        for n in range(start, start + count):
-            mandate, seed = self.clerks[n % len(self.clerks)]
-            yield self._deposit(n, mandate), _key(seed)
+    def signed(self, n: int, clerk: int) -> tuple[str, Envelope]:
+        """Deposit number `n`, signed by a clerk: request id and envelope."""
+        mandate, seed = self.clerks[clerk]
+        payload = self._deposit(n, mandate)
+        return payload.id, Envelope(payload.to_bytes()).sign(_key(seed))
 
     def envelopes(self, start: int, count: int) -> Iterator[tuple[str, Envelope]]:
-        """The same, signed: request id and envelope."""
-        for payload, key in self.payloads(start, count):
-            yield payload.id, Envelope(payload.to_bytes()).sign(key)
+        """The deposits from number `start` on, signed by the clerks in turn."""
+        for n in range(start, start + count):
+            yield self.signed(n, n % len(self.clerks))
 
     def wires(self, start: int, count: int) -> list[tuple[str, bytes]]:
-        """The same as the bytes that a client sends."""
+        """The same, as the bytes that a client sends."""
         return [(entry_id, encode(signed.to_json())) for entry_id, signed in self.envelopes(start, count)]
 
     def credited(self, count: int) -> dict[str, int]:
@@ -64,6 +66,14 @@ class World:
         for n in range(count):
             sums[cash_account(self.receivers[n % len(self.receivers)])] += amount_fen(n)
         return dict(sums)
+
+    def command(self, n: int) -> dict[str, JsonValue]:
+        """What deposit number `n` asks for, as the registry's act takes it."""
+        return {
+            "organisation": self.receivers[n % len(self.receivers)],
+            "amount_fen": amount_fen(n),
+            "reference": f"R-{n}",
+        }
 
     def _deposit(self, n: int, by: Mandate) -> Payload:
         entry_id = str(uuid.uuid4())
@@ -83,12 +93,7 @@ class World:
             action="record",
             before=DEPOSIT.initial,
             after=DEPOSIT.step(DEPOSIT.initial, "record", entry_id).after,
-            facts={
-                "bank": self.bank,
-                "organisation": receiver,
-                "amount_fen": amount_fen(n),
-                "reference": f"R-{n}",
-            },
+            facts={"bank": self.bank, **self.command(n)},
             effects=(Transfer(entry_id, postings),),
         )
 
@@ -108,7 +113,8 @@ def found(
     receivers = tuple(
         register_organisation(installation, f"receiver {n}", Role.ENTERPRISE, COUNTY) for n in range(members)
     )
-    return installation, World(bank, tuple(clerks), receivers, issue_api_key(installation, teller))
+    api_keys = tuple(issue_api_key(installation, mandate) for mandate, _ in clerks)
+    return installation, World(bank, tuple(clerks), receivers, api_keys, issue_api_key(installation, teller))
 
 
 def amount_fen(n: int) -> int:
