@@ -59,7 +59,7 @@ class Account:
         return self.balance - self.debits_pending
 
     def posted(self, amount: int) -> "Account":
-        # Spelled out, because every posting of every entry comes here and `replace` takes three times as long.
+        # Spelled out: every posting of every entry comes here, and `replace` takes three times as long.
         return Account(
             self.account,
             self.asset,

@@ -106,7 +106,7 @@ class LedgerTransaction:
         if row is None:
             raise LogMissing()
         self._session = session
-        self._savepoints = savepoints
+        self.savepoints = savepoints
         self._connection = connection
         self._bulk = Bulk(connection)
         self.memory = Memory() if memory is None else memory
@@ -162,9 +162,9 @@ class LedgerTransaction:
 
         Raises `SavepointNeeded` from that exception when only the whole transaction can take it back.
         """
-        if self._savepoints:
+        if self.savepoints:
             self.flush()
-        guard = self._session.begin_nested() if self._savepoints else self._thought()
+        guard = self._session.begin_nested() if self.savepoints else self._thought()
         kept, mark = (self._frontier.copy(), self._at_ms), self.memory.mark()
         try:
             with guard:

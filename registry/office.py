@@ -346,7 +346,11 @@ class RequestsOfGroup:
             group.found.update((row.id, row) for row in session.scalars(wanted))
 
     def end(self, session: Session) -> None:
-        session.add_all(group_of(session).made.values())
+        made = group_of(session).made.values()
+        if made:
+            columns = Request.__table__.columns.keys()
+            rows = [{name: getattr(request, name) for name in columns} for request in made]
+            session.execute(sa.insert(Request), rows)
 
 
 def find_request(session: Session, request_id: str) -> Request | None:
