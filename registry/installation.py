@@ -82,7 +82,13 @@ class Installation:
 
     @classmethod
     def create(
-        cls, home: Home, origin: str, *, simulated_at: datetime | None = None, passphrase: str | None = None
+        cls,
+        home: Home,
+        origin: str,
+        *,
+        simulated_at: datetime | None = None,
+        passphrase: str | None = None,
+        state_every: int = STATE_EVERY,
     ) -> "Installation":
         """A new installation in an empty folder, or one whose making was interrupted there. `simulated_at`
         makes it a simulated one, for good.
@@ -104,7 +110,7 @@ class Installation:
         anchors.begin(began or _write_genesis(database, keyring, signer, origin, simulated_at))
         database.dispose()
         _write_durably(home.vkey, signer.vkey + "\n")
-        return cls.open(home, passphrase=passphrase)
+        return cls.open(home, passphrase=passphrase, state_every=state_every)
 
     @classmethod
     def open(

@@ -14,6 +14,7 @@ from ledger import tables
 from ledger.errors import LedgerRefusal
 from registry.database import Base, Committed
 from registry.projections import committed_columns, opens_commitment
+from registry.records.models import Erasure
 
 MOST_FINDINGS = 20
 
@@ -75,8 +76,9 @@ def _differing(expected: sa.RowMapping, actual: sa.RowMapping) -> list[str]:
 def check_commitments(served: Session, report: Report) -> None:
     """C1: committed columns open the commitment that is logged beside them.
 
-    An erased record is neither right nor wrong, and is noted.
+    A record that an entry erased is noted, and holds nothing any more; no other is empty.
     """
+    erased = set(served.scalars(sa.select(Erasure.commitment)))
     for mapper in Base.registry.mappers:
         if not issubclass(mapper.class_, Committed):
             continue
@@ -84,11 +86,19 @@ def check_commitments(served: Session, report: Report) -> None:
         for row in served.scalars(sa.select(mapper.class_)):
             key = "/".join(map(str, sa.inspect(row).identity or ()))
             where = f"{mapper.local_table.description} {key} columns {columns}"
-            opens = _opens(row)
-            if opens is None:
-                report.note("C1", where, "the record was erased")
-            else:
-                report.expect("C1", opens, where, "together they are not the record that was committed")
+            _check_record(row, row.commitment in erased, where, report)
+
+
+def _check_record(row: Committed, erased: bool, where: str, report: Report) -> None:
+    opens = _opens(row)
+    if opens is None and erased:
+        report.note("C1", where, "the record was erased")
+    elif opens is None:
+        report.expect("C1", False, where, "it was emptied and no entry erased it")
+    elif erased:
+        report.expect("C1", False, where, "it was erased and still holds its values")
+    else:
+        report.expect("C1", opens, where, "together they are not the record that was committed")
 
 
 def _opens(row: Committed) -> bool | None:

@@ -1,0 +1,74 @@
+"""After records were erased: take away what is left of them in files.
+
+A database does not overwrite what it deletes, and a certificate's files lie beside it. Backups are not
+reached from here: they end by their own expiry.
+"""
+
+from typing import ClassVar
+
+import sqlalchemy as sa
+
+from registry.database import Base, Committed, Database
+from registry.documents.bundle import SUFFIXES
+from registry.errors import RegistryRefusal
+from registry.office import Request
+from registry.retirement.models import Certificate
+from registry.settings import Home
+
+
+class DatabaseBusy(RegistryRefusal):
+    """Somebody still reads the state of before."""
+
+    code: ClassVar[str] = "database_busy"
+    template: ClassVar[str] = (
+        "The database is being read; its files keep what was erased until this is repeated."
+    )
+
+
+def vacuum(home: Home) -> list[str]:
+    """Remove files of erased certificates and rewrite the database without what was deleted.
+
+    Answers the names of the files removed. Raises `DatabaseBusy`. On PostgreSQL each table that held records
+    is locked while it is written anew; its archived write-ahead log is the operator's.
+    """
+    database = Database(home.database_url)
+    try:
+        with database.read() as session:
+            erased = session.scalars(sa.select(Certificate.number).where(Certificate.records.is_(None))).all()
+        removed = [name for number in erased for name in _remove_files(home, number)]
+        if database.engine.dialect.name == "sqlite":
+            _rewrite_sqlite(database)
+        else:
+            _rewrite_postgresql(database)
+    finally:
+        database.dispose()
+    return removed
+
+
+def _remove_files(home: Home, number: str) -> list[str]:
+    found = [home.certificates / f"{number}{suffix}" for suffix in SUFFIXES]
+    names = [path.name for path in found if path.exists()]
+    for path in found:
+        path.unlink(missing_ok=True)
+    return names
+
+
+def _rewrite_sqlite(database: Database) -> None:
+    """Every page is written anew, and the write-ahead log, which may hold old ones, is cut to nothing."""
+    connection = database.engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        cursor.execute("vacuum")
+        (busy, *_) = cursor.execute("pragma wal_checkpoint(truncate)").fetchone()
+        cursor.close()
+    finally:
+        connection.close()
+    if busy:
+        raise DatabaseBusy()
+
+
+def _rewrite_postgresql(database: Database) -> None:
+    kept = [m.local_table for m in Base.registry.mappers if issubclass(m.class_, Committed | Request)]
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for table in sorted(str(table) for table in kept):
+            connection.exec_driver_sql(f"vacuum full {table}")
