@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from auditor.findings import Report
 from geo.polygon import from_wkb
 from ledger.checkpoint import Checkpoint, peek_checkpoint
-from ledger.client import Files, Head, LogClient, read_head
+from ledger.client import Files, FolderFiles, Head, LogClient, read_head
 from ledger.log import LedgerTransaction, LogMissing, last_checkpoint, log_keys
 from ledger.log_keys import in_force
 from ledger.note import NoteVerifier, parse_note, parse_vkeys
@@ -46,6 +46,15 @@ class CatchUpRefused(RegistryRefusal):
     template: ClassVar[str] = (
         "The published log and this database do not come out the same after {size} entries; "
         "nothing was written."
+    )
+
+
+class CatchUpCircular(RegistryRefusal):
+    """The log of a restored home was made from its own tables."""
+
+    code: ClassVar[str] = "catch_up_circular"
+    template: ClassVar[str] = (
+        "{path} was made from the backup itself and cannot say what was published after it."
     )
 
 
@@ -85,6 +94,9 @@ def catch_up(home: Home, published: Files, progress: Progress = silent) -> Caugh
     """
     if not home.vkey.exists():
         raise HomeMissing(path=str(home.path))
+    own_files = isinstance(published, FolderFiles) and published.path.resolve() == home.log.resolve()
+    if own_files and home.restored.exists():
+        raise CatchUpCircular(path=str(home.log))
     migrate(home.database_url)
     database = Database(home.database_url)
     try:

@@ -128,6 +128,7 @@ STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     restore.RestoreRefused: UNPROCESSABLE,
     restore.OtherLog: CONFLICT,
     catchup.CatchUpRefused: CONFLICT,
+    catchup.CatchUpCircular: CONFLICT,
     projections.UnknownMachine: UNAVAILABLE,
     LogMissing: UNAVAILABLE,
     LogCorrupt: UNAVAILABLE,

@@ -17,7 +17,7 @@ from ledger.tiles import entries_path
 from registry.accounts.service import RegisterPerson
 from registry.anchor import Anchors, DatabaseBehind, HomeRestored
 from registry.backup import backup
-from registry.catchup import CaughtUp, catch_up, declare_newest
+from registry.catchup import CatchUpCircular, CaughtUp, catch_up, declare_newest
 from registry.database import Database
 from registry.installation import Installation
 from registry.machine import Role, TransitionRefused
@@ -240,6 +240,25 @@ def test_a_log_that_is_shorter_or_another_is_none_to_catch_up_with(
     with pytest.raises(LogWrong):
         caught_up(home, str(forked / "log"))
     assert audit(home).size == 6
+
+
+def test_a_restored_home_does_not_vouch_for_itself(later: tuple[Home, Home]) -> None:
+    _, home = later
+    with pytest.raises(CatchUpCircular):
+        caught_up(home, str(home.log))
+    assert home.restored.exists()
+
+
+def test_tables_that_were_put_back_alone_catch_up_with_the_homes_own_log(later: tuple[Home, Home]) -> None:
+    """Only the database was rolled back; nobody ran `restore`, and the published log is still there."""
+    first, home = later
+    home.restored.unlink()
+    shutil.rmtree(home.log)
+    shutil.copytree(first.log, home.log)
+    with pytest.raises(DatabaseBehind):
+        Installation.open(home)
+    assert caught_up(home, str(home.log)).size == 6
+    Installation.open(home).close()
 
 
 # ---- the operator's word -----------------------------------------------------------------------------------

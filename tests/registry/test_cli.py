@@ -37,7 +37,7 @@ class Line:
 
 @pytest.fixture
 def line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Line:
-    for name in ("TANHUI_HOME", "TANHUI_DATABASE_URL", "TANHUI_KEY_PASSPHRASE"):
+    for name in ("TANHUI_HOME", "TANHUI_DATABASE_URL", "TANHUI_KEY_PASSPHRASE", "TANHUI_ANCHOR"):
         monkeypatch.delenv(name, raising=False)
     return Line(monkeypatch, capsys)
 
@@ -160,3 +160,49 @@ def test_a_home_that_is_a_file_is_said_in_one_line(line: Line, tmp_path: Path) -
     (tmp_path / "file").write_text("")
     status, said = line("db", "create", "--home", str(tmp_path / "file"))
     assert (status, said.startswith("failed FileExistsError"), len(said.splitlines())) == (1, True, 1), said
+
+
+def test_a_registry_is_backed_up_restored_and_caught_up_from_the_command_line(
+    line: Line, home: Path, tmp_path: Path
+) -> None:
+    archive, restored = tmp_path / "full.tar.gz", tmp_path / "restored"
+    status, said = line("backup", str(archive), "--home", str(home))
+    assert (status, "audit passed" in said, "keys/secret is not in it" in said) == (0, True, True), said
+    assert line("member", "银行", "--kind", "bank", "--person", "B", "--home", str(home))[0] == 0
+
+    status, said = line("restore", str(archive), "--home", str(restored), "--vkey", str(home / "log.vkey"))
+    assert (status, "it signs nothing yet" in said) == (0, True), said
+    member = ("member", "银行", "--kind", "bank", "--person", "B", "--home", str(restored))
+    status, said = line(*member)
+    assert (status, "refused home_restored" in said) == (2, True), said
+    status, said = line("restore", "--home", str(restored), "--catch-up", str(home / "log"))
+    assert (status, f"from 1 to {log_size(home)} entries" in said) == (0, True), said
+    assert "to be supplied organisation" in said
+    (restored / "keys" / "secret").write_bytes((home / "keys" / "secret").read_bytes())
+    assert line(*member)[0] == 0
+    assert log_size(restored) > log_size(home)
+
+
+def test_the_operators_word_is_asked_for_once(line: Line, home: Path, tmp_path: Path) -> None:
+    restored = ("--home", str(tmp_path / "restored"))
+    assert line("backup", str(tmp_path / "full.tar.gz"), "--home", str(home), "--with-secret")[0] == 0
+    both = ("--nothing-newer", "--catch-up", str(home / "log"))
+    assert line("restore", str(tmp_path / "full.tar.gz"), *restored, *both)[0] == 2
+    assert not (tmp_path / "restored").exists()
+    assert line("restore", str(tmp_path / "full.tar.gz"), *restored, "--nothing-newer")[0] == 0
+    assert line("member", "银行", "--kind", "bank", "--person", "B", *restored)[0] == 0
+
+
+def test_an_anchor_is_begun_when_asked_for_and_refuses_an_old_home(
+    line: Line, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member = ("member", "银行", "--kind", "bank", "--person", "B", "--home")
+    assert line("backup", str(tmp_path / "full.tar.gz"), "--home", str(home), "--with-secret")[0] == 0
+    monkeypatch.setenv("TANHUI_ANCHOR", str(tmp_path / "elsewhere" / "anchor"))
+    status, said = line(*member, str(home))
+    assert (status, "refused anchor_missing" in said) == (2, True), said
+    assert line("db", "anchor", "--home", str(home))[0] == 0
+    assert line(*member, str(home))[0] == 0
+    restored = ("--home", str(tmp_path / "restored"))
+    status, said = line("restore", str(tmp_path / "full.tar.gz"), *restored, "--nothing-newer")
+    assert (status, "refused database_behind_log" in said) == (2, True), said

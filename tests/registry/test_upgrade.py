@@ -13,9 +13,11 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.script import ScriptDirectory
 
+from registry.backup import backup
 from registry.database import SchemaNewer, create_engine, migrate, migration_config, schema_revision
 from registry.installation import Installation
 from registry.machine import Role
+from registry.restore import restore
 from registry.settings import Home
 from registry.transparency.audit import audit
 from tests.conftest import not_tested
@@ -153,6 +155,19 @@ def test_a_home_of_the_first_release_goes_up_step_by_step_audits_green_and_goes_
         assert report.size > with_old_data.size
     finally:
         now.close()
+
+
+def test_an_archive_of_an_old_home_is_restored_into_the_new_schema(
+    first_release: Path, database_url: str, tmp_path: Path
+) -> None:
+    """The backup one makes before the upgrade."""
+    old = Home.at(tmp_path / "home", emptied(database_url))
+    run_old(first_release, "-c", MEMBERS, str(old.path), old.database_url)
+    made = backup(old, tmp_path)
+    assert schema_revision(old.database_url) == made.manifest.revision == "0002"
+    home = Home.at(tmp_path / "restored")
+    assert restore(made.path, home)[1].findings == []
+    assert schema_revision(home.database_url) == revisions(home.database_url)[-1]
 
 
 @pytest.mark.slow
