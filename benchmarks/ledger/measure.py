@@ -31,6 +31,8 @@ SEED: Final = 20_261_121
 GROUPS: Final = (1, 16, 64, 256)
 CLIENTS: Final = (1, 8, 32)
 BATCH: Final = 64
+PORTION: Final = 10_240
+"""Entries signed at a time, where there are many."""
 HALF: Final = 0.5
 
 
@@ -52,6 +54,8 @@ class Extent:
     """Deposits in the log that is audited every round, also by the Go program."""
     memory_sizes: tuple[int, ...] = (10_000, 100_000)
     """Deposits in the logs that are audited once each, for the memory it takes."""
+    served: int = 0
+    """Deposits that are in the server's log before it starts."""
 
 
 FULL: Final = Extent(
@@ -63,6 +67,7 @@ FULL: Final = Extent(
     proofs=5_000,
     audited=100_000,
     memory_sizes=(100_000, 1_000_000),
+    served=1_000_000,
 )
 
 
@@ -146,7 +151,7 @@ class _Bench:
         self._plain: peers.PlainBooks | None = None
         self._plain_sent = 0
         self._begin_postgres(stack)
-        self._server = stack.enter_context(_own_server(base / "served"))
+        self._server = stack.enter_context(_own_server(base / "served", extent.served))
         self._merkle = stack.enter_context(peers.merkle_tree(base / "pymerkle.db"))
         self._trees = [Tree.grown(base / f"tree-{size}", size) for size in extent.proof_sizes]
         self._log = signed_log(base / "audited", extent.audited)
@@ -273,10 +278,15 @@ class _Bench:
 
 
 @contextmanager
-def _own_server(folder: Path) -> Iterator[Server]:
+def _own_server(folder: Path, deposits: int) -> Iterator[Server]:
+    """A server whose log has so many deposits at its start."""
     installation, world = found(folder)
+    ours = Ours("served", installation, world, rooms=True)
+    while ours.sent < deposits:
+        ours.append(ours.wires(min(PORTION, deposits - ours.sent)), 256)
     installation.close()
     with serving(folder, world) as server:
+        server.sent = ours.sent
         yield server
 
 
