@@ -83,6 +83,7 @@ class Authority:
     ) -> None:
         by = OWN.get(entry.mandate) or self.mandates.get(entry.mandate)
         if entry.type == "key.revoke":
+            _note_suspicion(entry, report)
             rule = revocation(own=self.register.keys[entry.subject].person == entry.by)
         if by is None or by.role.value != entry.role:
             report.find("I9", f"entry {entry.index}", f"there is no mandate {entry.mandate} as {entry.role}")
@@ -115,6 +116,17 @@ class Authority:
         given = Mandate(entry.subject, str(facts["person"]), str(facts["organisation"]), Role(role))
         self.mandates[entry.subject] = given
         self._by_person[given.person] = (*self._by_person.get(given.person, ()), given)
+
+
+def _note_suspicion(entry: Entry, report: Report) -> None:
+    """What a compromised key signed stays, and is to be looked at."""
+    since = entry.facts["suspect_from"]
+    if since is not None:
+        report.note(
+            "I9",
+            f"entry {entry.index}",
+            f"what the key {entry.subject} signed from entry {since} on is under review: it was compromised",
+        )
 
 
 def _caused(where: str, step: Taken, rule: Step, signers: Sequence[Signer], report: Report) -> None:

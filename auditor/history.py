@@ -135,8 +135,6 @@ class History:
 
     recall: Callable[[int], bytes] = no_recall
     """Reads the leaf of an earlier entry again."""
-    genesis: tuple[str, str] = ("", "")
-    """The name and the key that the first entry gives the log."""
     mandates: dict[str, HeldMandate] = field(default_factory=dict)
     programmes: dict[str, Terms] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
@@ -204,11 +202,6 @@ class History:
             reader = _READERS.get(step.machine)
             if reader is not None:
                 reader(self, step, entry)
-
-
-def _log(history: History, step: Taken, entry: Entry) -> None:
-    if step.action == "open":  # the log's other steps add and end keys, state the books, and close it
-        history.genesis = (step.subject, entry.facts["vkey"])
 
 
 def _mandate(history: History, step: Taken, entry: Entry) -> None:
@@ -366,7 +359,6 @@ def _subscription(history: History, step: Taken, entry: Entry) -> None:
 
 
 _READERS = {
-    "log": _log,
     "mandate": _mandate,
     "programme": _programme,
     "parcel": _parcel,
