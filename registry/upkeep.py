@@ -13,11 +13,13 @@ from sqlalchemy.orm import Session
 
 from ledger.entry import Payload
 from ledger.envelope import Envelope, decode_leaf, encode_leaf
+from ledger.keys import SigningKey
 from ledger.log import LedgerTransaction, leaves
 from registry.accounts.rules import LOG
+from registry.accounts.service import AccountsDirectory
 from registry.acts import SYSTEM
 from registry.clock import from_milliseconds
-from registry.keyring import KeyRing
+from registry.keyring import KeyNotHeld, KeyRing
 from registry.projections import Projections, project
 from registry.projects.rules import civil_date
 from registry.records.models import StateEntry
@@ -61,6 +63,13 @@ class Upkeep:
         """Whether the log takes entries: nothing comes after it has named its successor."""
         return ledger.source.subject_state(LOG.name, ledger.origin) == "open"
 
+    def _system_key(self, session: Session) -> SigningKey:
+        """The system's newest key: it may have been rotated."""
+        keyid = AccountsDirectory().server_key(session, SYSTEM.person)
+        if keyid is None:
+            raise KeyNotHeld(keyid=f"of {SYSTEM.person}")
+        return self.keyring.held(keyid, SYSTEM.person)
+
     def _write_state(self, session: Session, ledger: LedgerTransaction) -> None:
         payload = Payload(
             type="state",
@@ -75,6 +84,6 @@ class Upkeep:
             after=LOG.step("open", "state", ledger.origin).after,
             facts=ledger.state_facts(),
         )
-        envelope = Envelope(payload.to_bytes()).sign(self.keyring.get(SYSTEM.person))
+        envelope = Envelope(payload.to_bytes()).sign(self._system_key(session))
         entry = ledger.append(encode_leaf(ledger.last_at_ms, envelope), check_signatures=False)
         project(session, entry, self.projections)

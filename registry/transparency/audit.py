@@ -40,6 +40,7 @@ from registry.transparency.certificates import (
 from registry.transparency.comparison import check_commitments, compare_tables
 from registry.transparency.land import check_land
 from registry.transparency.replayed import Replayed
+from registry.transparency.review import note_reviews
 
 Progress = Callable[[str, int, int], None]
 
@@ -191,6 +192,7 @@ def hold_installation(
         compare_tables(judged.tables.session, served, report)
         check_commitments(served, report)
         check_land(judged.history, served, report)
+        note_reviews(judged.tables.session, report)
         _check_checkpoints(judged, served, report)
     log = AuditedLog(
         "\n".join(key.vkey for key in verifiers),

@@ -33,6 +33,7 @@ from registry.programmes.rules import unit_asset
 from registry.programmes.service import load_programme, terms_of
 from registry.projects.models import MonitoringPeriod, Project, ProjectParcel
 from registry.settings import Home
+from registry.transparency.review import UnderReview, under_review
 from registry.verification.models import Statement
 from registry.verification.service import load_statement, verified_parcels
 
@@ -84,6 +85,8 @@ class Trace:
     statement: dict[str, Any]
     issuance: dict[str, Any]
     holders: tuple[TracedHolder, ...]
+    under_review: tuple[UnderReview, ...]
+    """Those of these entries that a key signed which was revoked as compromised since."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -150,6 +153,11 @@ def trace(session: Session, serial: str) -> Trace:
     that were never issued.
     """
     found = _find(session, serial)
+    holders, recorded = tuple(_holders(session, found)), _recorded_index(session, found.run.id)
+    rested_on = (
+        recorded, found.statement.entry_index, found.issuance.issued_index,
+        *(holder.entry_index for holder in holders),
+    )  # fmt: skip
     return Trace(
         serial=str(found.serial),
         units=found.serial.count,
@@ -171,7 +179,7 @@ def trace(session: Session, serial: str) -> Trace:
         },
         run={
             "id": found.run.id,
-            "entry_index": _recorded_index(session, found.run.id),
+            "entry_index": recorded,
             "method": found.run.method,
             "method_sha256": found.run.method_sha256,
             "parameters_sha256": found.run.parameters_sha256,
@@ -194,7 +202,8 @@ def trace(session: Session, serial: str) -> Trace:
             "units": found.issuance.units,
             "buffer_units": found.issuance.buffer_units,
         },
-        holders=tuple(_holders(session, found)),
+        holders=holders,
+        under_review=tuple(under_review(session, rested_on)),
     )
 
 

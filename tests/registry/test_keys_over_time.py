@@ -3,10 +3,13 @@ positions in the log alone.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -15,6 +18,8 @@ from ledger import tables
 from ledger.actor_keys import KeyEnded, UnknownKey
 from ledger.checkpoint import open_checkpoint, peek_checkpoint, sign_checkpoint
 from ledger.client import FolderFiles, LogClient, LogWrong, read_head
+from ledger.effects import Transition
+from ledger.entry import MalformedPayload
 from ledger.envelope import PAYLOAD_TYPE, Envelope, Signature, decode_leaf, pae
 from ledger.errors import SignerUnknown
 from ledger.keys import SigningKey
@@ -31,10 +36,16 @@ from registry.accounts.keys import (
     RotateKey,
     RotationRefused,
 )
+from registry.accounts.rules import PERSON
 from registry.accounts.service import AddKey, NotFound, RecordDeposit, RegisterPerson
-from registry.installation import Installation
+from registry.acts import SYSTEM, Desk
+from registry.installation import HomeTaken, Installation
+from registry.keyring import KeyRing
 from registry.log_rotation import NothingToFinish, begin_rotation, close_log, finish_rotation
-from registry.machine import Mandate, NotAuthorised, Role
+from registry.machine import Mandate, NotAuthorised, Role, TransitionRefused
+from registry.office import Act, Answer, Command
+from registry.projections import UnknownMachine
+from registry.settings import Home
 from registry.transparency.audit import audit
 from tests.registry.people import People, request_id
 from tests.registry.test_cli import Line, line
@@ -224,7 +235,101 @@ def test_the_installations_own_keys_are_rotated_and_never_revoked(
         people.do(root, "key.revoke", RevokeKey(key=key, reason="lost"))
     people.do(root, "key.rotate", RotateKey(key=key, custody="server"))
     assert key_of(people, "root") != key
-    people.do(root, "person.register", RegisterPerson(name="person Z"))
+    system = key_of(people, "system")
+    people.do(SYSTEM, "key.rotate", RotateKey(key=system, custody="server"))
+    people.installation.close()
+    again = Installation.open(people.installation.home, state_every=1)
+    People(again).do(root, "person.register", RegisterPerson(name="person Z"))
+    signers = {s.keyid for leaf in log_of(again)[-2:] for s in decode_leaf(leaf)[1].signatures}
+    assert signers == {key_of(people, "root"), key_of(people, "system")} and system not in signers
+    again.close()
+
+
+class Mischief(Command):
+    machine: str
+    subject: str
+    action: str
+    before: str
+    after: str
+
+
+def mischief(desk: Desk, command: Mischief) -> Answer:
+    """A service with a mistake: it carries a step that its actor may not take, or that is none."""
+    step = Transition(command.machine, command.subject, command.action, command.before, command.after)
+    desk.act(PERSON, "register", desk.request_id, effects=[step])
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("step", "refusal"),
+    [
+        (("deposit", "D-1", "record", "none", "recorded"), NotAuthorised),  # the bank's alone
+        (("deposit", "D-1", "reverse", "none", "reversed"), TransitionRefused),
+        (("deposit", "D-1", "record", "none", "settled"), TransitionRefused),
+        (("mandate", "M-1", "end", "active", "ended"), TransitionRefused),  # there is no such mandate
+        (("dragon", "D-1", "fly", "none", "gone"), UnknownMachine),
+        (("key", "00", "succeed", "none", "active"), MalformedPayload),  # only a rotation does that
+    ],
+)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_carried_step_that_the_tables_do_not_allow_is_refused_before_it_is_signed(
+    people: People, step: tuple[str, ...], refusal: type[Exception]
+) -> None:
+    office, before = people.installation.office, len(log_of(people.installation))
+    office.acts = {**office.acts, "mischief.do": Act("mischief.do", Mischief, mischief)}
+    machine, subject, action, old, new = step
+    command = Mischief(machine=machine, subject=subject, action=action, before=old, after=new)
+    with pytest.raises(refusal):
+        office.execute(people.installation.root, "mischief.do", command, request_id())
+    assert len(log_of(people.installation)) == before
+
+
+# ---- a making that was interrupted -------------------------------------------------------------------------
+
+
+def test_an_installation_whose_making_stopped_is_made_to_the_end(tmp_path: Path, database_url: str) -> None:
+    home = Home.at(tmp_path / "half", database_url)
+    made = Installation.create(home, "tanhui.test/half")
+    vkey, log = made.vkey, log_of(made)
+    made.close()
+    home.vkey.unlink()  # as if the machine had stopped just before
+    shutil.rmtree(home.log)
+    with pytest.raises(HomeTaken):  # another name, or other keys, is another installation
+        Installation.create(home, "tanhui.test/other")
+    again = Installation.create(home, "tanhui.test/half")
+    assert (again.vkey, log_of(again)) == (vkey, log)
+    People(again).do(again.root, "person.register", RegisterPerson(name="person A"))
+    again.close()
+    assert audit(home).passed
+    home.vkey.unlink()
+    with pytest.raises(HomeTaken):  # it has lived since: its key file has to come from a backup
+        Installation.create(home, "tanhui.test/half")
+
+
+def test_keys_without_a_log_are_taken_up_again(tmp_path: Path, database_url: str) -> None:
+    home = Home.at(tmp_path / "half", database_url)
+    ring = KeyRing(home.keys)
+    key = ring.create("log")
+    made = Installation.create(home, "tanhui.test/half")
+    assert made.vkey == NoteSigner("tanhui.test/half", key).vkey
+    made.close()
+
+
+def test_the_first_entry_names_hash_and_suite_and_others_are_refused(installation: Installation) -> None:
+    (genesis,) = log_of(installation)
+    at_ms, envelope = decode_leaf(genesis)
+    payload = payload_of(envelope)
+    assert (payload.facts["hash"], payload.facts["suite"]) == ("sha256", "ed25519")
+    assert envelope.payload_type.endswith(".v1+json")
+    checked = [signature.keyid for signature in envelope.signatures]
+    for name in ("hash", "suite"):
+        other = replace(payload, facts=payload.facts | {name: "md5"})
+        with pytest.raises(MalformedPayload):
+            LedgerState().follow(at_ms, envelope, other, checked)
+    keys: Any = payload.facts["keys"]
+    facts: Any = {**payload.facts, "keys": [{**key, "suite": "sm2"} for key in keys]}
+    with pytest.raises(MalformedPayload):
+        LedgerState().follow(at_ms, envelope, replace(payload, facts=facts), checked)
 
 
 # ---- the log -----------------------------------------------------------------------------------------------

@@ -3,7 +3,9 @@
 import pytest
 import sqlalchemy as sa
 
+from ledger import tables
 from ledger.units import UnitRange
+from registry.accounts.keys import RevokeKey
 from registry.accounts.service import NotFound
 from registry.documents.errors import SerialBatchDisagrees, SerialCheckDigitsWrong
 from registry.documents.serials import Serial, UnitKind
@@ -11,6 +13,8 @@ from registry.estimates.service import load_run
 from registry.issuance.models import Batch
 from registry.issuance.service import ApproveIssuance, ProposeIssuance
 from registry.machine import Role
+from registry.transparency.audit import audit
+from registry.transparency.review import UnderReview
 from registry.transparency.trace import Trace, recompute_serial, trace
 from tests.registry.forest import Forest, forest
 
@@ -53,6 +57,23 @@ def test_a_serial_leads_to_everything_it_rests_on(forest: Forest) -> None:
     with forest.land.people.installation.database.read() as session:
         assert load_run(session, found.run["id"]).period_id == forest.period
     assert found.run["entry_index"] < found.statement["entry_index"] < found.issuance["entry_index"]
+
+
+def test_what_a_compromised_key_signed_is_shown_under_review_from_the_named_entry_on(forest: Forest) -> None:
+    serial = issued(forest)
+    found = traced(forest, serial)
+    assert found.under_review == ()
+    people, first = forest.land.people, forest.land.registry.first
+    with people.installation.database.read() as session:
+        key = tables.actor_key.c
+        keyid = str(session.scalars(sa.select(key.keyid).where(key.person == first.person)).one())
+    index = found.issuance["entry_index"]
+    revoke = RevokeKey(key=keyid, reason="compromised", suspect_from=index)
+    revoked = people.do(people.installation.root, "key.revoke", revoke).entries[0]
+    assert traced(forest, serial).under_review == (UnderReview(index, keyid, revoked),)
+    report = audit(people.installation.home)
+    assert report.passed
+    assert {f"entry {index}", f"entry {revoked}"} <= {note.where for note in report.notes}
 
 
 def test_one_unit_leads_to_one_parcel_and_one_holder(forest: Forest) -> None:
