@@ -153,6 +153,7 @@ class WitnessClient:
             read += part
             if len(read) > MAX_ANSWER_BYTES or time.monotonic() > until:
                 raise TimeoutError("the answer is too long or too slow")
+        answer.close()  # or its connection could not be used again
         return answer.status, (answer.headers.get("Content-Type") or "").split(";")[0].strip(), bytes(read)
 
     def _dial(self) -> http.client.HTTPConnection:
@@ -172,8 +173,8 @@ class WitnessClient:
 
 
 def _address(known: KnownWitness) -> SplitResult:
-    address = urlsplit(known.url or "")
     try:
+        address = urlsplit(known.url or "")
         usable = known.url is None or (address.scheme in ("http", "https") and bool(address.hostname))
         usable = usable and (address.port is None or address.port > 0) and not address.query
     except ValueError:
