@@ -11,7 +11,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -131,17 +131,27 @@ def test_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def go_oracle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program of `tests/oracles/tlog_check.go` over x/mod; skips loudly without Go or it."""
+def go_program(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Builds a program of `tests/oracles` over x/mod; skips loudly without Go or it."""
     packages = Path("/usr/share/gocode")
     if shutil.which("go") is None or not (packages / "src/golang.org/x/mod/sumdb/tlog").is_dir():
         not_tested("no Go with x/mod (on Debian: apt-get install golang-go golang-golang-x-mod-dev)")
     folder = tmp_path_factory.mktemp("go")
-    program, source = folder / "tlog_check", CHECKOUT / "tests" / "oracles" / "tlog_check.go"
     own = {"GO111MODULE": "off", "GOPATH": str(packages), "GOCACHE": str(folder / "cache"), "GOFLAGS": ""}
-    line = ["go", "build", "-o", str(program), str(source)]
-    subprocess.run(line, env=os.environ | own, check=True, timeout=300)
-    return program
+
+    def built(name: str) -> Path:
+        program, source = folder / name, CHECKOUT / "tests" / "oracles" / f"{name}.go"
+        line = ["go", "build", "-o", str(program), str(source)]
+        subprocess.run(line, env=os.environ | own, check=True, timeout=300)
+        return program
+
+    return built
+
+
+@pytest.fixture(scope="session")
+def go_oracle(go_program: Callable[[str], Path]) -> Path:
+    """The program that reads a published log and proves every entry."""
+    return go_program("tlog_check")
 
 
 @pytest.fixture(scope="session", params=["hledger", "ledger"])

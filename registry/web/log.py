@@ -1,11 +1,13 @@
 """The log as C2SP publishes logs: a signed checkpoint and tiles, to be read by anybody, also from browsers.
 
-The same files may be served by any static server; these routes only add the headers.
+The same files may be served by any static server; these routes add the headers, and gzip for bundles to whom
+it is welcome.
 """
 
-from typing import Final
+import gzip
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Header, Response
 from fastapi.responses import FileResponse
 
 from ledger.errors import MalformedTile, TileMissing
@@ -17,6 +19,9 @@ router = APIRouter(prefix="/log", tags=["log"])
 ANYBODY: Final = {"Access-Control-Allow-Origin": "*"}
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
 BRIEFLY: Final = "public, max-age=2"
+VARYING: Final = {"Vary": "Accept-Encoding"}
+
+Accepted = Annotated[str, Header(include_in_schema=False)]
 
 
 @router.head("/checkpoint", include_in_schema=False)
@@ -57,7 +62,7 @@ def vkey(running: Running) -> Response:
     response_class=Response,
     responses={200: {"content": {"application/octet-stream": {}}}, **problem_responses(400, 404)},
 )
-def tile(path: str, running: Running) -> Response:
+def tile(path: str, running: Running, accept_encoding: Accepted = "") -> Response:
     name = f"tile/{path}"
     try:
         wanted = parse_path(name)
@@ -66,6 +71,22 @@ def tile(path: str, running: Running) -> Response:
     file = running.home.log / str(wanted)
     if not file.is_file():
         raise TileMissing(path=str(wanted))
-    return FileResponse(
-        file, media_type="application/octet-stream", headers={**ANYBODY, "Cache-Control": IMMUTABLE}
-    )
+    headers = {**ANYBODY, "Cache-Control": IMMUTABLE}
+    if wanted.level is None:  # hashes do not get smaller
+        headers |= VARYING
+        if welcomes_gzip(accept_encoding):
+            small = gzip.compress(file.read_bytes(), mtime=0)
+            headers["Content-Encoding"] = "gzip"
+            return Response(small, media_type="application/octet-stream", headers=headers)
+    return FileResponse(file, media_type="application/octet-stream", headers=headers)
+
+
+def welcomes_gzip(accept_encoding: str) -> bool:
+    """Whether the header names gzip, or `*`, with a weight that is not zero (RFC 9110, 12.5.3)."""
+    for coding in ("gzip", "x-gzip", "*"):
+        for part in accept_encoding.lower().split(","):
+            name, _, parameter = part.partition(";")
+            if name.strip() == coding:
+                weight = parameter.strip().removeprefix("q=")
+                return not weight or bool(weight.strip("0."))
+    return False
