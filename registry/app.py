@@ -76,6 +76,7 @@ def create_app(installation: Installation) -> FastAPI:
         database=installation.database,
         clock=installation.clock,
         home=installation.home,
+        tiles=installation.tiles,
     )
     app.state.recent_keys = acts.RecentKeys()
     for room in ROOMS:

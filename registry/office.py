@@ -22,6 +22,7 @@ from sqlalchemy.orm import Mapped, Session
 from ledger.canonical import JsonValue, encode
 from ledger.entry import REQUEST_ID
 from ledger.envelope import PAYLOAD_TYPE, Envelope, Signature, decode_leaf
+from ledger.errors import LedgerRefusal
 from ledger.log import LedgerTransaction, leaves
 from ledger.signed import verified
 from registry.acts import Awaiting, Desk, Directory, Mode, PayloadMoved, Prepared
@@ -172,7 +173,18 @@ class Office:
 
     def send_all(self, asked: Sequence["Asked"]) -> "list[Future[Outcome]]":
         """Many requests at once, each by itself: one that is refused hinders no other."""
-        return self.writer.submit_all([(self._job(one), one.request_id) for one in asked])
+        futures: list[Future[Outcome]] = []
+        jobs, places = [], []
+        for place, one in enumerate(asked):
+            futures.append(Future())
+            try:
+                jobs.append((self._job(one), one.request_id))
+                places.append(place)
+            except (RegistryRefusal, LedgerRefusal) as refusal:
+                futures[place].set_exception(refusal)
+        for place, future in zip(places, self.writer.submit_all(jobs), strict=True):
+            futures[place] = future
+        return futures
 
     def _job(self, asked: "Asked") -> Callable[[Session, LedgerTransaction], Outcome]:
         """What the writer does with a request: act with the actor's key in server custody or, where the

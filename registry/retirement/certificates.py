@@ -1,25 +1,21 @@
 """The files of a certificate, made from rows and the published log.
 
-They are derived: made after the commit, at any time, and again with the same bytes. For that the proof always
-leads to the first checkpoint that covers the entry, however far the log has grown since: the first that
-witnesses cosigned, if there is one, else the one that was signed with the entry.
+They are derived: made after the commit, at any time, and again with the same bytes, as their proof is
+(`registry.receipts`).
 """
 
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from ledger import tables
-from ledger.merkle import inclusion_proof
 from ledger.policy import Policy, read_policy
-from ledger.proof import TlogProof
 from ledger.tiles import TileDirectory
 from registry.documents.bundle import Bundle, build_bundle
 from registry.documents.statement import RetirementRecords
+from registry.receipts import prove
 from registry.retirement.models import Certificate
-from registry.retirement.rules import NotPublished, NotRetired
+from registry.retirement.rules import NotRetired
 from registry.retirement.service import load_retirement
 from registry.settings import Home, Settings
 
@@ -53,23 +49,3 @@ def make_certificate(
     proof = prove(session, certificate.entry_index, log)
     (entry,) = log.read_entries(certificate.entry_index, certificate.entry_index + 1)
     return build_bundle(records, proof, entry, vkey, policy=policy, font_dirs=tuple(Settings().font_dirs))
-
-
-def prove(session: Session, index: int, log: TileDirectory) -> bytes:
-    """The tlog-proof of an entry under the first checkpoint that covers it, with hashes from the published
-    tiles.
-
-    Raises `NotPublished`.
-    """
-    first = _first(session, tables.cosigned, index) or _first(session, tables.checkpoint, index)
-    published = log.published_size()
-    if first is None or first.size > published:
-        raise NotPublished(entry=index, published=published)
-    hashes = inclusion_proof(index, first.size, log.nodes(published))
-    return TlogProof(index, tuple(hashes), first.note).to_bytes()
-
-
-def _first(session: Session, notes: sa.Table, index: int) -> sa.Row[Any, Any] | None:
-    """Size and note of the first checkpoint in a table that covers an entry."""
-    covering = sa.select(notes.c.size, notes.c.note).where(notes.c.size > index)
-    return session.execute(covering.order_by(notes.c.size).limit(1)).one_or_none()

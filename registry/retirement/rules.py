@@ -40,10 +40,3 @@ class NotRetired(RetirementRefused):
     template: ClassVar[str] = (
         "The retirement {retirement} is {status}; a certificate is written of retired units."
     )
-
-
-class NotPublished(RetirementRefused):
-    """The log that was handed over does not reach the retirement's entry yet."""
-
-    code: ClassVar[str] = "entry_not_published"
-    template: ClassVar[str] = "Entry {entry} is not in the published log of {published} entries yet."

@@ -14,7 +14,8 @@ from ledger.tiles import TileDirectory
 from registry.accounts.models import Organisation
 from registry.accounts.service import NotFound
 from registry.machine import Role
-from registry.retirement.certificates import prove, write_certificate
+from registry.receipts import prove
+from registry.retirement.certificates import write_certificate
 from registry.retirement.models import Certificate, Retirement
 from registry.transparency.overview import (
     entries,
@@ -120,7 +121,7 @@ def read_leaf(index: int, session: Reading) -> Response:
 )
 def proof(index: int, running: Running, session: Reading) -> Response:
     _leaf(session, index)
-    content = prove(session, index, TileDirectory(running.home.log))
+    content = prove(session, index, running.tiles)
     return Response(content, media_type="text/plain; charset=utf-8", headers=ANYBODY)
 
 

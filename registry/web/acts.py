@@ -10,7 +10,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Annotated, Any, Final
 
@@ -36,6 +36,7 @@ from registry.web.api import (
     caller_of,
     inlined,
     parse_json_body,
+    proofs_of,
     services,
     validated,
 )
@@ -74,6 +75,7 @@ class BatchBody(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     acts: Annotated[list[AskedBody], Field(min_length=1, max_length=MOST_ACTS)]
+    receipts: bool = Field(False, description="answer with the proof of each entry, not only where it is")
 
 
 class ActResult(ActAnswer):
@@ -115,8 +117,11 @@ async def acts(request: Request) -> Response:
             places.append(place)
         except (RegistryRefusal, LedgerRefusal, GeoRefusal) as refusal:
             results[place] = _refused(one.id, refusal, language)
-    for place, future in zip(places, await _all_done(running.office.send_all(asked)), strict=True):
-        results[place] = _result(batch.acts[place].id, future, request, language)
+    futures = await _all_done(running.office.send_all(asked))
+    done = [future.result() for future in futures if future.exception() is None]
+    proofs = await run_in_threadpool(proofs_of, running, done) if batch.receipts else {}
+    for place, future in zip(places, futures, strict=True):
+        results[place] = _result(batch.acts[place].id, future, proofs, request, language)
     content = json.dumps({"results": results}, ensure_ascii=False).encode()
     return Response(content, media_type="application/json", headers={"Cache-Control": "no-store"})
 
@@ -155,10 +160,16 @@ async def _all_done(futures: Sequence[Future[Outcome]]) -> Sequence[Future[Outco
     return futures
 
 
-def _result(request_id: str, future: Future[Outcome], request: Request, language: Language) -> dict[str, Any]:
+def _result(
+    request_id: str,
+    future: Future[Outcome],
+    proofs: Mapping[int, str],
+    request: Request,
+    language: Language,
+) -> dict[str, Any]:
     failure = future.exception()
     if failure is None:
-        return act_answer(future.result()).model_dump(exclude_none=True)
+        return act_answer(future.result(), proofs).model_dump(exclude_none=True)
     if isinstance(failure, Refusal) and status_of(type(failure)) is not None:
         return _refused(request_id, failure, language)
     return _refused(request_id, reported(request, failure), language)

@@ -12,7 +12,7 @@ import base64
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from inspect import Parameter, Signature
@@ -27,6 +27,7 @@ from sqlalchemy.orm import Session
 
 from ledger.entry import REQUEST_ID
 from ledger.envelope import PAYLOAD_TYPE, pae
+from ledger.tiles import TileDirectory
 from registry.accounts.models import ApiKey
 from registry.accounts.service import authenticate
 from registry.clock import Clock
@@ -34,6 +35,7 @@ from registry.database import Database
 from registry.language import Language, chosen
 from registry.machine import Mandate, Role
 from registry.office import Command, Office, Outcome, RequestIdMalformed
+from registry.receipts import receipts
 from registry.settings import Home
 from registry.web.refusals import (
     BodyMalformed,
@@ -65,6 +67,7 @@ class Services:
     database: Database
     clock: Clock
     home: Home
+    tiles: TileDirectory
 
 
 def services(request: Request) -> Services:
@@ -237,11 +240,14 @@ def request_invalid(faults: list[Any]) -> RequestInvalid:
 
 
 class Receipt(BaseModel):
-    """An entry of the log and where its proof is."""
+    """An entry of the log, where its proof is, and the proof itself (c2sp.org/tlog-proof), which a careful
+    program keeps. It is left out while witnesses are late.
+    """
 
     index: int
     entry: str
     proof: str
+    receipt: str | None = None
 
 
 class ActAnswer(BaseModel):
@@ -260,15 +266,20 @@ class ActAnswer(BaseModel):
 STATUSES: Final = {"done": 201, "awaiting": 202, "prepared": 200}
 
 
-def receipt(index: int) -> Receipt:
-    return Receipt(index=index, entry=f"/api/v1/log/entries/{index}", proof=f"/api/v1/log/proof/{index}")
-
-
-def act_answer(outcome: Outcome) -> ActAnswer:
+def act_answer(outcome: Outcome, proofs: Mapping[int, str] | None = None) -> ActAnswer:
     answer: dict[str, Any] = {name: value for name, value in outcome.answer.items() if name != "entries"}
     made = ActAnswer(request=outcome.request_id, status=outcome.status, answer=answer)
     if outcome.status == "done":
-        return made.model_copy(update={"entries": [receipt(index) for index in outcome.entries]})
+        entries = [
+            Receipt(
+                index=index,
+                entry=f"/api/v1/log/entries/{index}",
+                proof=f"/api/v1/log/proof/{index}",
+                receipt=(proofs or {}).get(index),
+            )
+            for index in outcome.entries
+        ]
+        return made.model_copy(update={"entries": entries})
     assert outcome.payload is not None
     return made.model_copy(
         update={
@@ -280,11 +291,20 @@ def act_answer(outcome: Outcome) -> ActAnswer:
     )
 
 
-def outcome_response(outcome: Outcome) -> JSONResponse:
+def proofs_of(running: Services, outcomes: Iterable[Outcome]) -> dict[int, str]:
+    """The receipts of what was done, read once."""
+    entries = [index for outcome in outcomes if outcome.status == "done" for index in outcome.entries]
+    if not entries:
+        return {}
+    with running.database.read() as session:
+        return receipts(session, entries, running.tiles)
+
+
+def outcome_response(running: Services, outcome: Outcome) -> JSONResponse:
     headers = {"Location": f"/api/v1/requests/{outcome.request_id}", "Cache-Control": "no-store"}
     if outcome.replayed:
         headers["Idempotency-Replayed"] = "true"
-    content = act_answer(outcome).model_dump(exclude_none=True)
+    content = act_answer(outcome, proofs_of(running, [outcome])).model_dump(exclude_none=True)
     return JSONResponse(content, STATUSES[outcome.status], headers)
 
 
@@ -302,7 +322,7 @@ def perform(
         raise IdempotencyKeyMissing()
     office = running.office
     carry_out = office.prepare if prepare else office.execute
-    return outcome_response(carry_out(by.mandate, act, command, request_id))
+    return outcome_response(running, carry_out(by.mandate, act, command, request_id))
 
 
 def working_request(request_id: str | None) -> str:

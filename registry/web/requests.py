@@ -66,7 +66,8 @@ def request(request_id: str, known: Known, session: Reading) -> dict[str, Any]:
 def envelope(request_id: str, running: Running, by: Acting, content: Body) -> Response:
     with running.database.read() as session:
         _seen(session, by, request_id)
-    return outcome_response(running.office.submit(by.mandate.person, request_id, Envelope.from_json(content)))
+    outcome = running.office.submit(by.mandate.person, request_id, Envelope.from_json(content))
+    return outcome_response(running, outcome)
 
 
 @router.post(
@@ -80,7 +81,7 @@ def envelope(request_id: str, running: Running, by: Acting, content: Body) -> Re
 def confirmation(request_id: str, running: Running, by: Acting) -> Response:
     with running.database.read() as session:
         _seen(session, by, request_id)
-    return outcome_response(running.office.confirm(by.mandate, request_id))
+    return outcome_response(running, running.office.confirm(by.mandate, request_id))
 
 
 # ---- who sees a request ------------------------------------------------------------------------------------

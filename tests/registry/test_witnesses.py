@@ -21,7 +21,7 @@ from registry.accounts.service import RegisterPerson
 from registry.anchor import DatabaseBehind, HistoryForked
 from registry.app import create_app
 from registry.installation import Installation
-from registry.retirement.certificates import prove
+from registry.receipts import prove
 from registry.settings import Home
 from registry.transparency.audit import audit
 from registry.witness import WitnessMissing, open_witness, witness_app

@@ -12,6 +12,7 @@ from ledger.entry import Payload
 from ledger.envelope import Envelope
 from ledger.keys import SigningKey
 from ledger.log import ledger_source
+from ledger.verify import verify_entry
 from registry.accounts.rules import BANK_ACCOUNT, MONEY, cash_account
 from registry.accounts.service import AddKey
 from registry.database import Database
@@ -137,6 +138,19 @@ def test_each_act_of_a_batch_is_done_or_refused_by_itself(bank: Bank) -> None:
     assert results[0]["answer"] == {"deposit": good["id"]}
     proof = bank.read(results[-1]["entries"][0]["proof"])
     assert proof.text.startswith("c2sp.org/tlog-proof@v1\n")
+    assert "receipt" not in results[-1]["entries"][0]
+
+
+def test_whoever_asks_gets_the_proof_of_every_entry_with_the_answer(bank: Bank) -> None:
+    lines = [bank.statement_line() for _ in range(3)]
+    answer = bank.client.http.post("/acts", json={"acts": lines, "receipts": True})
+    (vkey,) = httpx.get(f"{bank.served.base}/log/vkey").text.split()
+    assert answer.status_code == 200, bank.served.log.read_text()
+    for result in answer.json()["results"]:
+        (entry,) = result["entries"]
+        leaf = bank.read(entry["entry"] + "/leaf").content
+        assert verify_entry(entry["receipt"].encode(), leaf, vkey).index == entry["index"]
+        assert entry["receipt"] == bank.read(entry["proof"]).text
 
 
 def test_a_batch_sent_twice_is_done_once(bank: Bank) -> None:
@@ -161,7 +175,7 @@ def test_a_program_signs_before_it_asks(bank: Bank) -> None:
     assert result["status"] == "done"
     assert bank.balance_fen() == before + 300
     entry = bank.read(result["entries"][0]["entry"]).json()
-    assert [s["keyid"] for s in entry["signatures"]] == [bank.key.keyid]
+    assert [s["keyid"] for s in entry["envelope"]["signatures"]] == [bank.key.keyid]
 
 
 def test_what_was_signed_is_what_is_done_or_nothing_is(bank: Bank) -> None:
