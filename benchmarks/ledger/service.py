@@ -24,6 +24,8 @@ CHECKOUT: Final = Path(__file__).parents[2]
 PATIENCE_S: Final = 60.0
 DEPOSITS: Final = "/api/v1/deposits"
 ACTS: Final = "/api/v1/acts"
+ERRORS: Final = "errors"
+"""The file of what the server says on its standard error."""
 
 
 @dataclass(slots=True)
@@ -85,7 +87,7 @@ class Server:
         line = [sys.executable, "-m", "benchmarks.ledger.clients", str(self.port), str(count), str(path)]
         done = subprocess.run(line, check=False, capture_output=True, text=True, cwd=CHECKOUT)
         if done.returncode != 0:
-            raise ResultWrong(f"the clients say: {done.stderr.strip()[-500:]}")
+            raise ResultWrong(f"clients: {done.stderr.strip()[-500:]}\nserver: {self._complaint()}")
         said = json.loads(done.stdout)
         self.note(said["bodies"], entries)
         milliseconds = [1e3 * seconds for seconds in said["latencies_s"]]
@@ -93,6 +95,9 @@ class Server:
             "p50_ms": percentile(milliseconds, 0.5),
             "p99_ms": percentile(milliseconds, 0.99),
         }
+
+    def _complaint(self) -> str:
+        return (self.folder / ERRORS).read_text()[-2000:]
 
     def note(self, bodies: Sequence[dict[str, Any]], entries: int) -> None:
         """Keep the positions that were answered; `ResultWrong` for one told twice or missing."""
@@ -110,15 +115,15 @@ class Server:
 def serving(home: Path, world: World) -> Iterator[Server]:
     """`tanhui serve` on an existing installation, ready to answer; ended when the block ends."""
     command = [sys.executable, "-m", "registry.cli", "serve", "--home", str(home), "--port", "0"]
-    process = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)
-    try:
-        port = _port_of(process)
-        _wait_until_answered(port)
-        with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, (Path(folder) / ERRORS).open("w") as errors:
+        process = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=errors, text=True)
+        try:
+            port = _port_of(process)
+            _wait_until_answered(port)
             yield Server(process, port, world, Path(folder))
-    finally:
-        process.terminate()
-        process.wait(PATIENCE_S)
+        finally:
+            process.terminate()
+            process.wait(PATIENCE_S)
 
 
 def _port_of(process: subprocess.Popen[str]) -> int:
