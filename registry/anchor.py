@@ -103,7 +103,7 @@ class Anchors:
         for path in self._paths:
             old = _read(path)
             if old is None or peek_checkpoint(old).size <= size:
-                _write(path, note)
+                write_durably(path, note)
         self._kept = note
 
     def begin(self, note: bytes) -> list[Path]:
@@ -111,7 +111,7 @@ class Anchors:
         new = [path for path in self._paths if _read(path) is None]
         for path in new:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write(path, note)
+            write_durably(path, note)
         return new
 
     def require_new(self) -> None:
@@ -158,7 +158,7 @@ class GuardedSigner:
 
 
 def mark_restored(home: Home, size: int) -> None:
-    _write(home.restored, json.dumps({"size": size}).encode() + b"\n")
+    write_durably(home.restored, json.dumps({"size": size}).encode() + b"\n")
 
 
 def require_unmarked(home: Home) -> None:
@@ -195,7 +195,7 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_durably(path: Path, data: bytes) -> None:
     """Beside its place, synced, renamed into it, the folder synced."""
     temporary = path.with_name(f".{path.name}.new")
     with temporary.open("wb") as file:

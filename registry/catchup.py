@@ -7,7 +7,7 @@ outlines, run records) is lost with the newer database and is listed.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, ClassVar, Final
 
@@ -22,7 +22,7 @@ from ledger.log import LedgerTransaction, LogMissing, last_checkpoint, log_keys
 from ledger.log_keys import in_force
 from ledger.note import NoteVerifier, parse_note, parse_vkeys
 from ledger.replay import Entry
-from registry.anchor import Anchors, root_in, unmark
+from registry.anchor import Anchors, root_in, unmark, write_durably
 from registry.catalogue import PROJECTIONS
 from registry.clock import ClockState, from_milliseconds
 from registry.database import Base, Committed, Database, migrate
@@ -32,6 +32,8 @@ from registry.parcels.models import ParcelVersion
 from registry.projections import committed_columns, project
 from registry.projects.claims import index_claim, index_unplaced
 from registry.projects.models import ClaimCell, LandClaim
+from registry.records.models import Erasure
+from registry.records.service import empty, find_record
 from registry.restore import publish_again
 from registry.settings import Home
 from registry.transparency.audit import audit, silent
@@ -65,6 +67,7 @@ class Lost:
     table: str
     key: str
     columns: tuple[str, ...]
+    commitment: str
 
     def __str__(self) -> str:
         return f"{self.table} {self.key}: {', '.join(self.columns)}"
@@ -104,10 +107,9 @@ def catch_up(home: Home, published: Files, progress: Progress = silent) -> Caugh
             own = _own_head(database)
             client = LogClient(published, parse_vkeys(home.vkey.read_text()))
             head = _spool(client, own, spool, progress)
-            missing = _without_record(database)
+            lost: list[Lost] = []
             if head.checkpoint.size > own.checkpoint.size:
-                _apply(database, own.checkpoint, head, spool, progress)
-            lost = sorted(_without_record(database) - missing, key=str)
+                lost = _apply(home, database, own.checkpoint, head, spool, progress)
         write_vkeys(home, database)
     finally:
         database.dispose()
@@ -158,14 +160,16 @@ def _spooled(spool: IO[bytes]) -> Iterator[bytes]:
 
 
 def _apply(
+    home: Home,
     database: Database,
     own: Checkpoint,
     head: Head,
     spool: IO[bytes],
     progress: Progress,
-) -> None:
+) -> list[Lost]:
     size = head.checkpoint.size
     with database.write() as session:
+        missing = _without_record(session)
         ledger = LedgerTransaction(session)
         if ledger.size != own.size:
             raise CatchUpRefused(size=own.size)
@@ -180,8 +184,12 @@ def _apply(
         assert entry is not None
         _follow_clock(session, entry.at_ms)
         session.flush()
+        _carry_out_erasures(session, own.size)
         _index_claims(session)
         ledger.seal([_Published(verifier, head) for verifier in ledger.verifiers()])
+        lost = sorted(_without_record(session) - missing, key=str)
+        _remember(home, lost)  # before the commit: after it nobody could tell any more
+    return lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,15 +236,30 @@ def _index_claims(session: Session) -> None:
             index_claim(session, claim, from_wkb(wkb))
 
 
-def _without_record(database: Database) -> set[Lost]:
-    """Rows whose committed record is not here: erased or lost."""
+def _without_record(session: Session) -> set[Lost]:
+    """Rows whose committed record is not here and was not erased."""
     found: set[Lost] = set()
-    with database.read() as session:
-        for mapper in Base.registry.mappers:
-            model: Any = mapper.class_
-            if issubclass(model, Committed):
-                keys = mapper.primary_key
-                for row in session.execute(sa.select(*keys).where(model.commitment_key.is_(None))):
-                    key = "/".join(map(str, row))
-                    found.add(Lost(str(mapper.local_table.description), key, committed_columns(model)))
-    return found
+    for mapper in Base.registry.mappers:
+        model: Any = mapper.class_
+        if issubclass(model, Committed):
+            wanted = sa.select(model.commitment, *mapper.primary_key).where(model.commitment_key.is_(None))
+            for commitment, *parts in session.execute(wanted):
+                table, key = str(mapper.local_table.description), "/".join(map(str, parts))
+                found.add(Lost(table, key, committed_columns(model), commitment))
+    erased = set(session.scalars(sa.select(Erasure.commitment)))
+    return {lost for lost in found if lost.commitment not in erased}
+
+
+def _remember(home: Home, lost: Sequence[Lost]) -> None:
+    """What the audit may find empty without an entry that erased it."""
+    known = home.lost_commitments() | {one.commitment for one in lost}
+    if known:
+        write_durably(home.lost, "".join(f"{commitment}\n" for commitment in sorted(known)).encode())
+
+
+def _carry_out_erasures(session: Session, size: int) -> None:
+    """Delete from what the backup held the records that were erased after it."""
+    for erasure in session.scalars(sa.select(Erasure).where(Erasure.entry_index >= size)).all():
+        row = find_record(session, erasure.commitment)
+        if row is not None and row.commitment_key is not None:
+            empty(session, row, erasure.committed_index)

@@ -60,6 +60,14 @@ class Home:
         return self.path / "tanhui.db"
 
     @property
+    def lost(self) -> Path:
+        """Commitments, one on a line, whose records went with a newer database: `registry.catchup`."""
+        return self.path / "lost-records"
+
+    def lost_commitments(self) -> frozenset[str]:
+        return frozenset(self.lost.read_text().split()) if self.lost.exists() else frozenset()
+
+    @property
     def restored(self) -> Path:
         """The mark of a home that came from a backup."""
         return self.path / "restored"

@@ -72,11 +72,16 @@ def erase(desk: Desk, command: EraseRecord) -> Answer:
         facts={"commitment": command.commitment, "index": index},
         type_="erase",
     )
-    _clear_requests(desk.session, row, index)
+    empty(desk.session, row, index)
+    return {"commitment": command.commitment, "committed_in": index}
+
+
+def empty(session: Session, row: Committed, index: int) -> None:
+    """Delete key and values of a record, and what requests kept of it; entry `index` committed to it."""
+    _clear_requests(session, row, index)
     for name in (*committed_columns(type(row)), "commitment_key"):
         setattr(row, name, None)
-    desk.session.flush()
-    return {"commitment": command.commitment, "committed_in": index}
+    session.flush()
 
 
 ACTS = (

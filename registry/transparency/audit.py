@@ -190,7 +190,7 @@ def hold_installation(
     """I4, I12 to I14 and C1: what the database and the certificates' folder hold, against the judged log."""
     with _readable(report):
         compare_tables(judged.tables.session, served, report)
-        check_commitments(served, report)
+        check_commitments(served, report, home.lost_commitments())
         check_land(judged.history, served, report)
         note_reviews(judged.tables.session, report)
         _check_checkpoints(judged, served, report)

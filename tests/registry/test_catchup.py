@@ -14,12 +14,14 @@ import sqlalchemy as sa
 from ledger import tables
 from ledger.client import FolderFiles, LogWrong, files_at
 from ledger.tiles import entries_path
+from registry.accounts.models import Person
 from registry.accounts.service import RegisterPerson
 from registry.anchor import Anchors, DatabaseBehind, HomeRestored
 from registry.backup import backup
 from registry.catchup import CatchUpCircular, CaughtUp, catch_up, declare_newest
 from registry.database import Database
 from registry.installation import Installation
+from registry.log_rotation import begin_rotation, finish_rotation
 from registry.machine import Role, TransitionRefused
 from registry.parcels.models import ParcelVersion
 from registry.parcels.rules import GroundErased
@@ -27,6 +29,7 @@ from registry.programmes.models import Programme
 from registry.projects.claims import NOWHERE, check
 from registry.projects.models import ClaimCell, LandClaim
 from registry.projects.rules import DateRange
+from registry.records.service import EraseRecord
 from registry.restore import restore
 from registry.settings import Home
 from registry.transparency.audit import audit
@@ -240,6 +243,51 @@ def test_a_log_that_is_shorter_or_another_is_none_to_catch_up_with(
     with pytest.raises(LogWrong):
         caught_up(home, str(forked / "log"))
     assert audit(home).size == 6
+
+
+def test_what_was_erased_after_the_backup_is_erased_in_what_it_held(
+    installation: Installation, elsewhere: Path, tmp_path: Path
+) -> None:
+    people = People(installation)
+    registry = people.member(Role.REGISTRY_ADMIN, "登记处")
+    colleague = people.colleague(registry)
+    gone = people.member(Role.ENTERPRISE, "someone who leaves")
+    archive = backup(installation.home, elsewhere, secret=True).path
+    with installation.database.read() as session:
+        commitment = session.get_one(Person, gone.person).commitment
+    people.together(registry, colleague, "record.erase", EraseRecord(commitment=commitment))
+    installation.close()
+
+    home = restored_from(archive, tmp_path)
+    caught = caught_up(home, str(installation.home.log))
+    assert (caught.report.findings, caught.lost) == ([], ())
+    database = Database(home.database_url)
+    with database.read() as session:
+        row = session.get_one(Person, gone.person)
+        assert (row.name, row.commitment_key) == (None, None)
+    database.dispose()
+
+
+@pytest.mark.parametrize("finished", [False, True], ids=["both keys sign", "the old key ended"])
+def test_a_log_that_changed_its_key_after_the_backup_is_followed(
+    installation: Installation, elsewhere: Path, tmp_path: Path, finished: bool
+) -> None:
+    """The backup knows the old verifier key alone; the new key's file has to be brought to sign again."""
+    archive = backup(installation.home, elsewhere, secret=True).path
+    begin_rotation(installation)
+    if finished:
+        finish_rotation(installation)
+    register(installation, 2)
+    installation.close()
+    home = restored_from(archive, tmp_path)
+    assert caught_up(home, str(installation.home.log)).report.findings == []
+    assert home.vkey.read_text() == installation.home.vkey.read_text()
+    (new,) = {path.name for path in installation.home.keys.glob("log-*")}
+    shutil.copy(installation.home.keys / new, home.keys / new)
+    again = Installation.open(home)
+    register(again)
+    assert audit(home).findings == []
+    again.close()
 
 
 def test_a_restored_home_does_not_vouch_for_itself(later: tuple[Home, Home]) -> None:
