@@ -43,7 +43,7 @@ def checkpoint(running: Running) -> Response:
 
 @router.get(
     "/vkey",
-    summary="The log's verifier key, one line",
+    summary="The log's verifier keys, one a line, newest last",
     response_class=Response,
     responses={200: {"content": {"text/plain": {}}}},
 )
