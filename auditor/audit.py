@@ -250,11 +250,8 @@ def signers_fault(note: bytes, wanted: Sequence[NoteVerifier]) -> str | None:
 def _steady_memory() -> Iterator[None]:
     """The replay makes no cycles: the collector looks at what it left a hundred times less often."""
     before = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
     gc.set_threshold(before[0] * 100, *before[1:])
     try:
         yield
     finally:
         gc.set_threshold(*before)
-        gc.unfreeze()

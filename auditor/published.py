@@ -23,6 +23,7 @@ from ledger.merkle import (
     HASH_BYTES,
     consistency_proof,
     inclusion_proof,
+    root_from_nodes,
     verify_consistency,
     verify_inclusion,
 )
@@ -208,10 +209,17 @@ class Published:
         data = b"".join(row)
         self._report.count("L2")
         if self._client.tile(level, n, len(row)) != data:
-            place = str(TilePath(level, n, len(row)))
-            raise LogWrong(place=place, reason="it does not have the hashes that the entries give")
+            raise self._unlike(level, n, len(row))
         if self._lying is not None:
             self._lying.compare_tile(level, n, data, self._report)
+
+    def _unlike(self, level: int, n: int, width: int) -> LogWrong:
+        """A tile and what is below it differ. When the tiles lead to the signed root it is the entries."""
+        tile, bundle = str(TilePath(level, n, width)), str(TilePath(None, n, width))
+        sound = root_from_nodes(self.size, self._client.nodes(self.size)) == self._root
+        if sound and level == 0:
+            return LogWrong(place=bundle, reason="its entries are not those of the signed tree")
+        return LogWrong(place=tile, reason="it does not have the hashes that the entries give")
 
 
 class Lying:

@@ -107,9 +107,8 @@ def test_a_flipped_byte_in_any_published_file_is_found_in_that_file(life: Life) 
     for n, path in enumerate(files):
         name = path.relative_to(life.home.log).as_posix()
         with flipped(path, 7919 * n):
-            findings = audit(life.home).findings
-        places = {finding.where for finding in findings}
-        assert places & {name, "tile/entries", "checkpoint"}, name
+            findings = audit(life.home, log_only=n % 20 > 0).findings
+        assert name in {finding.where for finding in findings}, name
     assert audit(life.home).passed
 
 
