@@ -51,3 +51,15 @@ def asked(ground: Ground, request: str) -> tuple[Mandate, str, Command]:
         return ROOT, "person.register", RegisterPerson(name="person A")
     deposit = RecordDeposit(organisation=ground.firm, amount_fen=DEPOSIT_FEN, reference=request)
     return ground.bank, "deposit.record", deposit
+
+
+def grow(home: Home, size: int) -> None:
+    """Register persons until the log has so many entries."""
+    installation = Installation.open(home)
+    while (missing := size - installation.tiles.published_size()) > 0:
+        requests = [str(uuid.uuid4()) for _ in range(min(missing, 50))]
+        register = RegisterPerson(name="person A")
+        sent = [installation.office.send(ROOT, "person.register", register, request) for request in requests]
+        for future in sent:
+            future.result()
+    installation.close()

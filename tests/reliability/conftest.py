@@ -85,9 +85,14 @@ def on_postgres(postgres_ground: Ground, postgres_template: Cluster, tmp_path: P
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def grounds(request: pytest.FixtureRequest) -> Grounds:
+def dialect(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def grounds(request: pytest.FixtureRequest, dialect: str) -> Grounds:
     """Copies of one small installation, on each database."""
-    name = "on_sqlite" if request.param == "sqlite" else "on_postgres"
+    name = "on_sqlite" if dialect == "sqlite" else "on_postgres"
     found: Grounds = request.getfixturevalue(name)
     return found
 

@@ -202,16 +202,18 @@ class Disk:
         return None if name is None else self.names.get(name)
 
     def _rename(self, call: Call) -> bool:
-        paths = [self._local(text.decode()) for text in call.texts]
-        if paths[0] is None:
+        found = [self._local(text.decode()) for text in call.texts]
+        paths = [path for path in found if path is not None]
+        if not paths:
             return False
-        match call.name, paths:
-            case "rename", [old, str(new)]:
-                self._change(Name(new, self.names[old], old))
-            case "mkdir", [path]:
-                self._change(Name(path, None))
-            case _, [path]:
-                self._change(Unname(path))
+        assert len(paths) == len(found), "a rename out of the home or into it is not simulated"
+        match call.name:
+            case "rename":
+                self._change(Name(paths[1], self.names[paths[0]], paths[0]))
+            case "mkdir":
+                self._change(Name(paths[0], None))
+            case _:
+                self._change(Unname(paths[0]))
         return True
 
     def _sync(self, call: Call) -> bool:
@@ -246,8 +248,8 @@ class Disk:
 
 
 def subsets(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
-    """Of few changes every choice; of many: all, none, all but one, one alone, contents or names alone, and
-    all up to one.
+    """Of few changes every choice. Of many: all, none, contents or names alone, and, for the first and the
+    last ones, all but that one and that one alone. (All up to one is what an earlier crash left.)
     """
     if len(changes) <= ALL_SUBSETS_UP_TO:
         for count in range(len(changes), -1, -1):
@@ -255,13 +257,11 @@ def subsets(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
         return
     yield changes
     yield ()
-    contents = [change for change in changes if isinstance(change, Write | Cut)]
-    yield contents
+    yield [change for change in changes if isinstance(change, Write | Cut)]
     yield [change for change in changes if not isinstance(change, Write | Cut)]
-    for n in range(len(changes)):
+    for n in (0, 1, *range(len(changes) - 3, len(changes))):
         yield [*changes[:n], *changes[n + 1 :]]
         yield changes[n : n + 1]
-        yield changes[:n]
 
 
 def tears(write: Write) -> Iterator[list[Change]]:

@@ -8,18 +8,22 @@ from pathlib import Path
 
 import pytest
 
+from ledger.checkpoint import peek_checkpoint
+from registry.anchor import DatabaseBehind
+from registry.installation import Installation
 from registry.settings import Home
-from tests.reliability.acting import Ground
+from tests.reliability.acting import Ground, grow
 from tests.reliability.calls import Call, record
 from tests.reliability.conftest import Grounds
 from tests.reliability.disk import Disk, Image
 from tests.reliability.figures import Figures
-from tests.reliability.judging import Verdict, judge
+from tests.reliability.judging import Verdict, committed_size, judge
 from tests.reliability.loading import Said
-from tests.reliability.nursery import Nursery
+from tests.reliability.nursery import Nursery, heard
 
+WAL = "tanhui.db-wal"
 EACH = 10
-"""In a short run one image of so many is also audited and given to Go."""
+"""One image of so many is also audited; in a short run only these are given to Go."""
 
 
 @dataclass(slots=True)
@@ -32,8 +36,9 @@ class Recorded:
     said: Path
 
 
-def recorded(nursery: Nursery, strace: str, grounds: Grounds, groups: list[int]) -> Recorded:
+def recorded(nursery: Nursery, strace: str, grounds: Grounds, groups: list[int], size: int = 0) -> Recorded:
     ground = grounds()
+    grow(ground.home, size)
     before = ground.home.path.parent / "before"
     shutil.copytree(ground.home.path, before)
     child = nursery.start(ground, ground.home.path.parent, groups=groups, gated=True)
@@ -78,10 +83,10 @@ def judge_all(run: Recorded, found: Sequence[Point], go: Path, verdict: Verdict,
         home = Home.at(folder / "home")
         home.path.mkdir(parents=True)
         point.image.write_to(home.path)
-        whole = thorough or number % EACH == 0
+        whole = number % EACH == 0
         try:
             ground = replace(run.ground, home=home)
-            judge(ground, point.said, verdict, go=go if whole else None, audited=whole)
+            judge(ground, point.said, verdict, go=go if thorough or whole else None, audited=whole)
         except BaseException as failure:
             failure.add_note(f"the power went after {point.after}, image {number} of {len(found)}")
             raise
@@ -121,10 +126,53 @@ def test_the_power_may_go_at_every_point_of_one_act(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("groups", [[1], [3, 250, 40]], ids=["of one act", "across a tile"])
+@pytest.mark.parametrize(
+    ("name", "size", "groups"),
+    [("crash points of one act", 0, [1]), ("crash points across a tile", 252, [1, 8])],
+    ids=["one act", "across a tile"],
+)
 def test_the_power_may_go_at_every_point_and_keep_any_part(
-    nursery: Nursery, strace: str, on_sqlite: Grounds, go_oracle: Path, figures: Figures, groups: list[int]
-) -> None:
-    run = recorded(nursery, strace, on_sqlite, groups)
-    name = "crash points of one act" if len(groups) == 1 else "crash points across a tile"
+    nursery: Nursery, strace: str, on_sqlite: Grounds, go_oracle: Path, figures: Figures,
+    name: str, size: int, groups: list[int],
+) -> None:  # fmt: skip
+    run = recorded(nursery, strace, on_sqlite, groups, size)
     campaign(run, go_oracle, figures, name, thorough=True)
+
+
+# ---- files that are damaged though they were synced --------------------------------------------------------
+
+
+def damaged(ground: Ground, name: str, data: bytes, folder: Path) -> Ground:
+    """The home with other bytes in one of its files."""
+    shutil.copytree(ground.home.path, folder / "home")
+    (folder / "home" / name).write_bytes(data)
+    return replace(ground, home=Home.at(folder / "home"))
+
+
+def test_a_wal_that_lost_its_end_or_has_zeros_there_is_a_state_that_was_or_is_refused(
+    nursery: Nursery, on_sqlite: Grounds, go_oracle: Path, figures: Figures, tmp_path: Path
+) -> None:
+    """Synced bytes are gone: no protocol brings them back, but nothing is signed beside what was public."""
+    ground = on_sqlite()
+    child = nursery.start(ground, ground.home.path.parent)
+    child.await_lines(60)
+    child.kill()
+    said, wal = heard(child), (ground.home.path / WAL).read_bytes()
+    verdict, refused = Verdict(), 0
+    for number, end in enumerate(range(0, len(wal), max(len(wal) // 40, 1) | 1)):
+        for tail in (b"", bytes(len(wal) - end)):
+            folder = tmp_path / f"damaged{number}-{len(tail)}"
+            folder.mkdir()
+            spoiled = damaged(ground, WAL, wal[:end] + tail, folder)
+            public = (spoiled.home.log / "checkpoint").read_bytes()
+            try:
+                judge(spoiled, said, verdict, go=go_oracle if number % EACH == 0 else None, audited=False)
+            except AssertionError:
+                assert committed_size(spoiled.home) < peek_checkpoint(public).size
+                with pytest.raises(DatabaseBehind):
+                    Installation.open(spoiled.home)
+                assert (spoiled.home.log / "checkpoint").read_bytes() == public
+                refused += 1
+            shutil.rmtree(folder)
+    figures.tell("damaged WAL", images=verdict.rounds + refused, started=verdict.rounds, refused=refused)
+    assert refused > 0

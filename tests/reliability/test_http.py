@@ -11,13 +11,11 @@ import pytest
 from ledger.client import HttpFiles, LogClient
 from ledger.note import NoteVerifier
 from ledger.tiles import entries_path, tile_path
-from registry.accounts.service import RegisterPerson
 from registry.installation import Installation
 from registry.settings import Home
 from registry.web.log import welcomes_gzip
 from tests.registry.api.served import Served
-from tests.registry.people import request_id
-from tests.reliability.acting import ORIGIN
+from tests.reliability.acting import ORIGIN, grow
 from tests.reliability.judging import vkey_of
 
 NEARLY_FULL = 250
@@ -31,19 +29,6 @@ class Answer:
     status: int
     headers: dict[str, str]
     body: bytes
-
-
-def grow(home: Home, size: int) -> None:
-    installation = Installation.open(home)
-    register = RegisterPerson(name="person A")
-    while (missing := size - installation.tiles.published_size()) > 0:
-        sent = [
-            installation.office.send(installation.root, "person.register", register, request_id())
-            for _ in range(min(missing, 50))
-        ]
-        for future in sent:
-            future.result()
-    installation.close()
 
 
 @pytest.fixture(scope="module")
