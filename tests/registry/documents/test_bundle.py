@@ -15,6 +15,7 @@ from pypdf import PdfReader, PdfWriter
 from ledger.canonical import encode
 from ledger.keys import SigningKey
 from ledger.note import Cosigner, NoteSigner
+from ledger.policy import Policy
 from registry.documents import bundle as bundles
 from registry.documents.bundle import (
     Bundle,
@@ -149,6 +150,30 @@ def test_a_witness_s_line_counts_only_with_the_witness_s_key(samples: "Samples")
         logged.proof, logged.entry, statement, logged.vkey, None, witnesses=[witness.vkey]
     )
     assert verified.pdf is PdfCheck.ABSENT
+
+
+def test_a_policy_lends_its_witnesses_keys_and_demands_its_quorum_when_asked(samples: "Samples") -> None:
+    witness = Cosigner("witness.example/w1", SigningKey.from_seed(bytes(range(64, 96))), 1_767_225_603)
+    other = Cosigner("witness.example/w2", SigningKey.from_seed(bytes(range(96, 128))), 0)
+    logged = samples.log(samples.records(), witness=witness)
+    files = (logged.proof, logged.entry, logged.records.document(5), logged.vkey, None)
+    known = f"witness a {witness.vkey}\nwitness b {other.vkey}\n"
+    one, both = (Policy.parse(f"{known}group g {rule} a b\nquorum g\n".encode()) for rule in ("any", "all"))
+    verified = verify_bundle(*files, policy=one, quorum=True)
+    assert verified.steps[0].endswith("is signed by the given key and cosigned by a.")
+    assert verify_bundle(*files, policy=both).steps[0] == verified.steps[0]
+    with pytest.raises(CheckpointNotSigned, match="of its witnesses signed: a"):
+        verify_bundle(*files, policy=both, quorum=True)
+    with pytest.raises(CheckpointNotSigned, match=r"witness\.example/w1"):
+        verify_bundle(*files, policy=Policy.parse(f"witness b {other.vkey}\nquorum b\n".encode()))
+
+    line = logged.proof.rstrip(b"\n").rpartition(b"\n")[2]
+    at = logged.proof.index(line) + len(line) - 40
+    changed = (
+        logged.proof[:at] + (b"A" if logged.proof[at : at + 1] != b"A" else b"B") + logged.proof[at + 1 :]
+    )
+    with pytest.raises(CheckpointNotSigned):
+        verify_bundle(changed, *files[1:], policy=one)
 
 
 # -- step 2: the entry
