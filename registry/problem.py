@@ -49,6 +49,7 @@ from registry import (
     projections,
     receipts,
     restore,
+    vacuum,
     witness,
     writer,
 )
@@ -166,6 +167,7 @@ STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     issuance.IssuanceRefused: CONFLICT,
     issuance.PeriodEmpty: UNPROCESSABLE,
     issuance.SelectionInvalid: UNPROCESSABLE,
+    vacuum.DatabaseBusy: CONFLICT,
     records.EntryUnknown: MISSING,
     records.RecordUnknown: MISSING,
     market.MarketRefused: CONFLICT,

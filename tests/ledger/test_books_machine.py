@@ -223,7 +223,7 @@ class BooksAgainstUnits(RuleBasedStateMachine):
         if expected:
             self.open[name] = Reserved(payer, payee, frozenset(), fen, deadline)
 
-    @rule(n=NTH, share=st.integers(0, 2), parts=st.integers(0, 3))
+    @rule(n=NTH, share=st.sampled_from((0, 0, 1, 2)), parts=st.integers(0, 3))
     def post(self, n: int, share: int, parts: int) -> None:
         self._post(self.known(n), share, parts)
 
@@ -245,6 +245,8 @@ class BooksAgainstUnits(RuleBasedStateMachine):
                 self.money[held.taker] += fen
                 del self.open[pending]
             return
+        if parts:
+            self._split_locked(pending)
         blocks = [b for b in self.live() if b.pending == pending]
         taken = blocks[: max(1, len(blocks) - parts)]
         count = sum(b.units.count for b in taken)
@@ -255,6 +257,13 @@ class BooksAgainstUnits(RuleBasedStateMachine):
             for block in taken:
                 self.holder |= dict.fromkeys(self.numbers(block.units), held.taker)
             self._unlock(pending)
+
+    def _split_locked(self, pending: str) -> None:
+        """A part can be posted when it is a block of its own: locks go to both parts."""
+        for block in [b for b in self.live() if b.pending == pending and b.units.count > 1]:
+            parts = block.units.split_counts([1, block.units.count - 1])
+            children = tuple(Child(self.name(), part) for part in parts)
+            assert self.told([SplitBlock(block.block, children)])
 
     @rule(n=NTH)
     def void(self, n: int) -> None:
@@ -374,7 +383,7 @@ class BooksAgainstUnits(RuleBasedStateMachine):
 
 
 TestBooks = BooksAgainstUnits.TestCase
-TestBooks.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestBooks.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
 
 
 @pytest.mark.slow
