@@ -176,6 +176,16 @@ def db_upgrade(home: HomeOption = None) -> None:
     console.print("the schema is the newest")
 
 
+@database_commands.command("vacuum")
+def db_vacuum(home: HomeOption = None) -> None:
+    """Take away what erased records left in files: certificates of theirs, and bytes in the database."""
+    from registry.vacuum import vacuum
+
+    for name in vacuum(existing(home)):
+        console.print(f"removed certificates/{name}", soft_wrap=True)
+    console.print("the database is written anew")
+
+
 @database_commands.command("anchor")
 def db_anchor(home: HomeOption = None) -> None:
     """Begin the anchors that TANHUI_ANCHOR names: copies of the last published checkpoint elsewhere."""
