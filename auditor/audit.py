@@ -17,10 +17,11 @@ from auditor.published import Lying, Published, Sizes, entry_time
 from auditor.replay import Replay
 from auditor.rooms import JUDGES, Judge
 from auditor.trust import successors
-from ledger.checkpoint import peek_checkpoint
+from ledger.checkpoint import Checkpoint, peek_checkpoint
 from ledger.client import Files, Head, LogClient, LogWrong, Visitor, read_head
 from ledger.errors import LedgerRefusal, SignerUnknown
 from ledger.note import MAX_NOTE_BYTES, NoteVerifier, parse_note, verified_signers
+from ledger.policy import Policy
 from ledger.tiles import CHECKPOINT, TILE_WIDTH
 
 Progress = Callable[[str, int, int], None]
@@ -88,15 +89,17 @@ def audit_log(
     visit: Visitor = unseen,
     progress: Progress = silent,
     threads: int = 1,
+    policy: Policy | None = None,
 ) -> Audited:
     """Audit the log in `files` that one of `verifiers` signs. What is wrong is in the report.
 
     `sizes` is told the root at each of its sizes, `visit` each entry that was judged; `lying` are files that
-    were listed before. Raises `SizeBeyondLog`, `OSError` when a file cannot be fetched.
+    were listed before; `policy` is the quorum that must have cosigned. Raises `SizeBeyondLog`, `DayBeforeLog`,
+    `OSError` when a file cannot be fetched.
     """
     report = Report() if report is None else report
     until = Until() if until is None else until
-    head = read_checkpoint(files, verifiers, report)
+    head = read_checkpoint(files, verifiers, report, policy)
     if head is None:
         return Audited(report, Replay(report, judges))
     client = LogClient(files, verifiers[0])
@@ -131,15 +134,37 @@ def audit_alone(
     until: Until | None = None,
     progress: Progress = silent,
     threads: int = 1,
+    *,
+    policy: Policy | None = None,
+    since: Checkpoint | None = None,
 ) -> Audited:
-    """As `audit_log`, and the report says what a log alone cannot decide."""
-    report = Report()
+    """As `audit_log`, and the report says what a log alone cannot decide.
+
+    `since` is a checkpoint that was saved before and that the log must continue.
+    """
+    report, roots = Report(), dict[int, bytes]()
     report.skipped |= dict.fromkeys(NEED_MORE_THAN_THE_LOG, "not checked: it needs more than the log")
-    return audit_log(files, verifiers, until, report=report, progress=progress, threads=threads)
+    audited = audit_log(
+        files,
+        verifiers,
+        until,
+        report=report,
+        sizes=Sizes(iter([since.size] if since is not None and since.size else []), roots.__setitem__),
+        progress=progress,
+        threads=threads,
+        policy=policy,
+    )
+    if since is not None and since.size and audited.head is not None:
+        same = roots.get(since.size) == since.root
+        what = f"its first {since.size} entries are not those of the saved checkpoint"
+        report.expect("I12", same, CHECKPOINT, what)
+    return audited
 
 
-def read_checkpoint(files: Files, verifiers: Sequence[NoteVerifier], report: Report) -> Head | None:
-    """The published checkpoint, when a key that is trusted signed it."""
+def read_checkpoint(
+    files: Files, verifiers: Sequence[NoteVerifier], report: Report, policy: Policy | None = None
+) -> Head | None:
+    """The published checkpoint, when a key that is trusted signed it, and the quorum of the policy."""
     report.count("L1")
     note = files.read(CHECKPOINT, MAX_NOTE_BYTES)
     if note is None:
@@ -150,7 +175,7 @@ def read_checkpoint(files: Files, verifiers: Sequence[NoteVerifier], report: Rep
         if not _signers(note, known):  # perhaps by a key that these have endorsed since
             known = successors(LogClient(files, verifiers[0]), size, verifiers)
         signed = _signers(note, known)
-        return read_head(note, signed[0] if signed else verifiers[0])
+        return read_head(note, signed or verifiers, policy)
     except LogWrong as wrong:
         _find_wrong(wrong, report)
     except LedgerRefusal as refusal:

@@ -14,8 +14,9 @@ from rich.table import Table
 from auditor.answers import Standing, said_of, standing
 from auditor.audit import Audited, Until, audit_alone
 from auditor.findings import Report
-from ledger.client import Files
+from ledger.client import Files, read_head
 from ledger.note import NoteVerifier
+from ledger.policy import Policy
 
 MOST_ACCOUNTS = 40
 """So many lines of accounts are for people; `--json` has them all."""
@@ -37,10 +38,17 @@ def audit_published(
     day: date | None,
     threads: int,
     progress: Callable[[str, int, int], None],
+    policy: Policy | None = None,
+    since: Path | None = None,
 ) -> tuple[Audited, Until]:
-    """Audit the log at a folder or an address up to a size or to the end of a day in China."""
-    until = Until(size=size, day=day)
-    return audit_alone(log, verifiers_spelled(vkey), until, progress, threads), until
+    """Audit the log at a folder or an address up to a size or to the end of a day in China.
+
+    `since` is the file of a checkpoint saved before. Raises a `LedgerRefusal` for a key or file that is none.
+    """
+    until, verifiers = Until(size=size, day=day), verifiers_spelled(vkey)
+    saved = None if since is None else read_head(since.read_bytes(), verifiers).checkpoint
+    audited = audit_alone(log, verifiers, until, progress, threads, policy=policy, since=saved)
+    return audited, until
 
 
 def answer_json(audited: Audited) -> dict[str, Any]:

@@ -335,17 +335,24 @@ def audit(
         ),
     ] = None,
     threads: Annotated[int, typer.Option("--threads", min=1, help="threads that verify signatures")] = 1,
+    since: Annotated[
+        Path | None, typer.Option("--since", help="a checkpoint saved before, which the log must continue")
+    ] = None,
+    policy: PolicyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Judge a published log entry by entry, and hold an installation's tables and certificates to it."""
     from registry import audit_command as desk
 
-    at_desk = log is not None or log_only or size is not None or date is not None
+    asked = (log, size, date, since, policy)
+    at_desk = log_only or any(option is not None for option in asked)
     with progress_bar() as advance:
         if at_desk:
             files, key = _log_and_key(folder or home, log, vkey)
             day = None if date is None else date.date()
-            audited, until = desk.audit_published(files, key, size, day, threads, advance)
+            audited, until = desk.audit_published(
+                files, key, size, day, threads, advance, _policy(policy), since
+            )
             report, said = audited.report, desk.answer_json(audited)
         else:
             report = _audit_home(existing(folder or home), advance)

@@ -9,7 +9,7 @@ import pytest
 
 from auditor.audit import Audited, DayBeforeLog, SizeBeyondLog, Until, audit_alone
 from ledger.checkpoint import Checkpoint, sign_checkpoint
-from ledger.client import FolderFiles
+from ledger.client import FolderFiles, read_head
 from ledger.entry import parse_payload
 from ledger.envelope import Envelope, decode_leaf, encode_leaf
 from ledger.keys import SigningKey
@@ -172,3 +172,14 @@ def test_an_envelope_of_something_else_is_no_entry(tmp_path: Path) -> None:
     other = Envelope(b"{}", "application/json").sign(WORLD.teller)
     files = published(tmp_path, [*leaves, encode_leaf(BEGAN_MS + 10**9, other)])
     assert found(audited(files)) == {"L3 entry 20"}
+
+
+def test_a_log_continues_the_checkpoint_that_somebody_saved(tmp_path: Path) -> None:
+    leaves = list(WORLD.leaves(300))
+    saved = published(tmp_path / "before", leaves[:270])
+    known = read_head((saved.path / CHECKPOINT).read_bytes(), WORLD.signer.verifier).checkpoint
+    later = published(tmp_path / "later", leaves)
+    assert found(audit_alone(later, [WORLD.signer.verifier], since=known)) == set()
+    rewritten = [*leaves[:260], leaf_of(deposit(), at_ms=BEGAN_MS + 10**8), *leaves[261:]]
+    fork = published(tmp_path / "fork", rewritten)
+    assert f"I12 {CHECKPOINT}" in found(audit_alone(fork, [WORLD.signer.verifier], since=known))
