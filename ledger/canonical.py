@@ -7,6 +7,7 @@ library reads, because it tells us of every number.
 """
 
 import json
+from collections.abc import Iterable
 from typing import Final, NoReturn, TypeAlias
 
 import orjson
@@ -67,19 +68,26 @@ def _check(value: object) -> None:
         if not -MAX_INTEGER <= value <= MAX_INTEGER:
             raise NotCanonical(reason="a whole number beyond 2^53 - 1")
     elif isinstance(value, dict):
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise NotCanonical(reason="a key that is not a text")
-            if not key.isascii() and max(key) > _MAX_BMP:
-                raise NotCanonical(reason="a key outside the Basic Multilingual Plane")
-            if type(item) is not str:  # nearly all are, and there is nothing to look at
-                _check(item)
+        for key in value:
+            _check_key(key)
+        _check_all(value.values())
     elif isinstance(value, list):
-        for item in value:
-            if type(item) is not str:
-                _check(item)
+        _check_all(value)
     else:
         raise NotCanonical(reason=f"a value of type {type(value).__name__}")
+
+
+def _check_all(items: Iterable[object]) -> None:
+    for item in items:
+        if type(item) is not str:  # nearly all are texts, and there is nothing to look at
+            _check(item)
+
+
+def _check_key(key: object) -> None:
+    if not isinstance(key, str):
+        raise NotCanonical(reason="a key that is not a text")
+    if not key.isascii() and max(key) > _MAX_BMP:
+        raise NotCanonical(reason="a key outside the Basic Multilingual Plane")
 
 
 def _integer(digits: str) -> int:
