@@ -28,6 +28,10 @@ MAX_ENTRY_BYTES: Final = 65_535
 CHECKPOINT: Final = "checkpoint"
 _STAGING: Final = ".staging"
 _CACHED_TILES: Final = 256
+_CACHED_TOPS: Final = 8192
+"""Full tiles of which the upper rows are remembered, 2 KB each: enough for two million entries."""
+_TOP: Final = 3
+"""The lowest row that is remembered of a full tile; the few hashes below it are made again from the file."""
 _PATH: Final = re.compile(
     r"tile/(?P<level>entries|[0-9]{1,2})/(?P<n>(?:x[0-9]{3}/)*[0-9]{3})(?:\.p/(?P<width>[0-9]{1,3}))?"
 )
@@ -124,6 +128,8 @@ class TileDirectory:
         self.path: Final = Path(path)
         self._held = RLock()
         self._depth = 0
+        self._full = lru_cache(maxsize=_CACHED_TILES)(self._load_full)
+        self._tops = lru_cache(maxsize=_CACHED_TOPS)(self._load_tops)
         self._subtrees = lru_cache(maxsize=_CACHED_TILES)(self._load_subtrees)
 
     # -- reading
@@ -175,7 +181,15 @@ class TileDirectory:
             tile_level, height = divmod(level, TILE_HEIGHT)
             n, offset = divmod(index << height, TILE_WIDTH)
             width = min(TILE_WIDTH, (size >> (TILE_HEIGHT * tile_level)) - n * TILE_WIDTH)
-            row = self._subtrees(tile_level, n, width)[height]
+            if width < TILE_WIDTH:
+                row = self._subtrees(tile_level, n, width)[height]
+            elif height < _TOP:
+                leaves = self._full(tile_level, n)[
+                    offset * HASH_BYTES : (offset + (1 << height)) * HASH_BYTES
+                ]
+                return _rows(leaves)[height]
+            else:
+                row = self._tops(tile_level, n)[height - _TOP]
             at = (offset >> height) * HASH_BYTES
             return row[at : at + HASH_BYTES]
 
@@ -187,17 +201,14 @@ class TileDirectory:
 
     def _load_subtrees(self, level: int, n: int, width: int) -> tuple[bytes, ...]:
         """The rows of complete subtrees inside a tile, lowest first, each as joined hashes."""
-        rows = [self._tile(level, n, width)]
-        while (count := len(rows[-1]) // HASH_BYTES) > 1:
-            row = rows[-1]
-            pairs = range(0, (count - count % 2) * HASH_BYTES, 2 * HASH_BYTES)
-            rows.append(
-                b"".join(
-                    node_hash(row[at : at + HASH_BYTES], row[at + HASH_BYTES : at + 2 * HASH_BYTES])
-                    for at in pairs
-                )
-            )
-        return tuple(rows)
+        return _rows(self._tile(level, n, width))
+
+    def _load_full(self, level: int, n: int) -> bytes:
+        return self._tile(level, n, TILE_WIDTH)
+
+    def _load_tops(self, level: int, n: int) -> tuple[bytes, ...]:
+        """The upper rows of a full tile, from `_TOP` to its root. A full tile never changes."""
+        return _rows(self._full(level, n))[_TOP:]
 
     def _tile(self, level: int, n: int, width: int) -> bytes:
         data, found = self._read_wide(TilePath(level, n, width))
@@ -257,7 +268,8 @@ class TileDirectory:
                     reason=f"{self.published_size()} entries are public, {new_size} are fewer"
                 )
             if repair:
-                self._subtrees.cache_clear()
+                for remembered in (self._full, self._tops, self._subtrees):
+                    remembered.cache_clear()
             reader = leaves if callable(leaves) else self._list_reader(leaves, old_size, new_size)
             for n in range(old_size // TILE_WIDTH, -(-new_size // TILE_WIDTH)):
                 self._publish_bundle(reader, n, new_size, repair)
@@ -348,7 +360,7 @@ class TileDirectory:
                 width = min(TILE_WIDTH, count - first)
                 data = b"" if repair else self._known_prefix(level, n, old_count - first)
                 for child in range(first + len(data) // HASH_BYTES, first + width):
-                    data += self._subtrees(level - 1, child, TILE_WIDTH)[TILE_HEIGHT]
+                    data += self._tops(level - 1, child)[-1]
                 self._write_once(tile_path(level, n, width), data, repair)
 
     def _known_prefix(self, level: int, n: int, width: int) -> bytes:
@@ -401,6 +413,18 @@ class TileDirectory:
         if staging.is_dir():
             for leftover in staging.iterdir():
                 leftover.unlink()
+
+
+def _rows(row: bytes) -> tuple[bytes, ...]:
+    """The rows of complete subtrees over joined hashes, lowest first."""
+    rows = [row]
+    while (count := len(row) // HASH_BYTES) > 1:
+        pairs = range(0, (count - count % 2) * HASH_BYTES, 2 * HASH_BYTES)
+        row = b"".join(
+            node_hash(row[at : at + HASH_BYTES], row[at + HASH_BYTES : at + 2 * HASH_BYTES]) for at in pairs
+        )
+        rows.append(row)
+    return tuple(rows)
 
 
 def _sync_directory(folder: Path) -> None:

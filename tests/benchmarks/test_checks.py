@@ -31,7 +31,7 @@ def test_the_made_up_tree_has_the_tiles_that_its_root_asks_for(tmp_path: Path, s
 
 def test_a_wrong_proof_is_no_proof(tmp_path: Path) -> None:
     tree = Tree.grown(tmp_path, 300)
-    rate, seen = prove(tree, 5, random.Random(1))
+    rate, seen = prove(tree, 100, random.Random(1))
     assert rate > 0 and seen["p99_us"] >= seen["p50_us"] > 0
     proof = inclusion_proof(7, 300, tree.tiles.nodes(300))
     with pytest.raises(ResultWrong):
