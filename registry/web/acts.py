@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from geo.errors import GeoRefusal
@@ -37,6 +37,7 @@ from registry.web.api import (
     inlined,
     parse_json_body,
     proofs_of,
+    request_invalid,
     services,
     validated,
 )
@@ -107,7 +108,7 @@ async def acts(request: Request) -> Response:
     """Answers when all of them are durable and published: 200, whatever became of each."""
     running = services(request)
     by = await request.app.state.recent_keys.caller(request, running)
-    batch = validated(BatchBody, parse_json_body(request, await request.body()))
+    batch = _batch(parse_json_body(request, await request.body()))
     language = language_of(request)
     results: list[dict[str, Any] | None] = [None] * len(batch.acts)
     asked, places = [], []
@@ -124,6 +125,13 @@ async def acts(request: Request) -> Response:
         results[place] = _result(batch.acts[place].id, future, proofs, request, language)
     content = json.dumps({"results": results}, ensure_ascii=False).encode()
     return Response(content, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _batch(content: dict[str, Any]) -> BatchBody:
+    try:
+        return BatchBody.model_validate(content)
+    except ValidationError as invalid:
+        raise request_invalid(list(invalid.errors(include_url=False, include_input=False))) from invalid
 
 
 def _asked(running: Services, by: Caller, one: AskedBody) -> Asked:
