@@ -94,8 +94,8 @@ def audit_log(
     """Audit the log in `files` that one of `verifiers` signs. What is wrong is in the report.
 
     `sizes` is told the root at each of its sizes, `visit` each entry that was judged; `lying` are files that
-    were listed before; `policy` is the quorum that must have cosigned. Raises `SizeBeyondLog`, `DayBeforeLog`,
-    `OSError` when a file cannot be fetched.
+    were listed before; `policy` is the quorum that must have cosigned. Raises `SizeBeyondLog`,
+    `DayBeforeLog`, `OSError` when a file cannot be fetched.
     """
     report = Report() if report is None else report
     until = Until() if until is None else until

@@ -63,7 +63,7 @@ def run(command: list[str], arguments: list[str], folder: Path) -> subprocess.Co
 def test_the_wheel_carries_packages_migrations_pages_fonts_and_translations(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     tops = {name.split("/", 1)[0] for name in names if ".dist-info/" not in name}
-    assert tops == {"registry", "geo", "ledger", "migrations", "fixtures"}
+    assert tops == {"registry", "auditor", "geo", "ledger", "migrations", "fixtures"}
     assert {
         "registry/cli.py",
         "registry/locale/zh_CN.po",
