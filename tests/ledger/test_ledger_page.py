@@ -3,6 +3,7 @@ our implementations give the verdicts that stand in them.
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,14 @@ from auditor.replay import Replay
 from ledger.canonical import decode, encode
 from ledger.checkpoint import open_checkpoint
 from ledger.commitment import commit
+from ledger.effects import _READERS, Lock
+from ledger.entry import TYPES
+from ledger.envelope import MAX_PAYLOAD_BYTES, PAYLOAD_TYPE, pae
 from ledger.errors import LedgerRefusal
+from ledger.keys import _P, _SMALL_ORDER_Y
 from ledger.merkle import verify_consistency
 from ledger.note import NoteVerifier
-from ledger.replay import LedgerState
+from ledger.replay import OWN_STEPS, LedgerState
 from ledger.strict_base64 import from_base64
 from ledger.verify import verify_entry
 from tests.ledger import vectors
@@ -120,3 +125,61 @@ def test_proofs_and_commitment_verify() -> None:
     told = VECTORS["commitment"]
     assert encode(told["record"]).decode() == told["text"]
     assert commit(bytes.fromhex(told["key"]), told["record"]) == told["commitment"]
+
+
+# ---- the page ----------------------------------------------------------------------------------------------
+
+
+def shown(name: str) -> str:
+    """What a block of the page shows: a value of the vectors, or several as the page lays them out."""
+    match name:
+        case "paths":
+            return "\n".join(f"{p['n']:<7}  {p['path'].removeprefix('tile/0/')}" for p in VECTORS["paths"])
+        case "vkeys":
+            return "\n".join(f"{key:<7}  {vkey}" for key, vkey in VECTORS["vkeys"].items())
+        case "roots":
+            return "\n".join(f"{e['index']:2} {e['leaf_hash']} {e['root']}" for e in VECTORS["entries"])
+        case "pae":
+            return pae(PAYLOAD_TYPE, VECTORS["entries"][1]["payload"].encode()).decode()
+        case "commitment":
+            return "\n".join(VECTORS["commitment"][field] for field in ("text", "key", "commitment"))
+    value: Any = VECTORS
+    for step in name.split("."):
+        value = value[int(step)] if isinstance(value, list) else value[step]
+    return "\n".join(value) if isinstance(value, list) else str(value).removesuffix("\n")
+
+
+BLOCKS = re.findall(r"^```text vector=(\S+)\n(.*?)\n```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize(("name", "block"), BLOCKS, ids=[name for name, _ in BLOCKS])
+def test_a_block_of_the_page_is_the_vector(name: str, block: str) -> None:
+    assert block == shown(name)
+
+
+def test_no_block_of_the_page_is_held_to_nothing() -> None:
+    assert len(BLOCKS) == PAGE.count("```") // 2 >= 16
+    sizes = {file["path"]: file["bytes"] for file in VECTORS["files"]}
+    first = VECTORS["files"][1]["hex"][:4]
+    assert (
+        f"has {sizes['tile/entries/000.p/2']} bytes and begins with the length of entry 0, `{first}`" in PAGE
+    )
+    assert f"cosigned at {VECTORS['cosigned']['time']};" in PAGE
+
+
+def test_the_page_lists_what_the_code_knows() -> None:
+    for type_ in TYPES:
+        assert f"| `{type_}` |" in PAGE
+    for effect in _READERS:
+        assert f'{{"type":"{effect}"' in PAGE
+    for lock in Lock:
+        assert f"`{lock.value}`" in PAGE
+    for field in VECTORS:
+        assert f"`{field}`" in PAGE or field == "format"
+    for y in _SMALL_ORDER_Y - {0, 1, _P - 1}:
+        assert f"`{y.to_bytes(32, 'little').hex()}`" in PAGE
+    assert f"{MAX_PAYLOAD_BYTES:,} bytes before base64" in PAGE
+    assert PAYLOAD_TYPE in PAGE
+    for name, (machine, actions) in OWN_STEPS.items():
+        for action in actions:
+            assert f"| `{name}` | `{machine}` `{action}` |" in PAGE
