@@ -15,7 +15,7 @@ from registry.documents.bundle import Bundle, build_bundle
 from registry.documents.statement import RetirementRecords
 from registry.receipts import prove
 from registry.retirement.models import Certificate
-from registry.retirement.rules import NotRetired
+from registry.retirement.rules import CertificateErased, NotRetired
 from registry.retirement.service import load_retirement
 from registry.settings import Home, Settings
 
@@ -25,8 +25,8 @@ def write_certificate(
 ) -> tuple[Path, ...]:
     """Write `<number>.pdf`, `.tlog-proof`, `.entry` and `.statement.json` into the home; answers their paths.
 
-    Raises `NotFound`, `NotRetired`, `NotPublished`, and what `documents.bundle.build_bundle` raises: nothing
-    is handed out that a stranger's check would refuse.
+    Raises `NotFound`, `NotRetired`, `CertificateErased`, `NotPublished`, and what
+    `documents.bundle.build_bundle` raises: nothing is handed out that a stranger's check would refuse.
     """
     home.certificates.mkdir(parents=True, exist_ok=True)
     return make_certificate(session, retirement, log, vkey, read_policy(home.policy)).write(home.certificates)
@@ -43,8 +43,10 @@ def make_certificate(
         .order_by(Certificate.version.desc())
         .limit(1)
     )
-    if certificate is None or certificate.records is None:
+    if certificate is None:
         raise NotRetired(retirement=retirement, status=row.status)
+    if certificate.records is None:
+        raise CertificateErased(number=certificate.number)
     records = RetirementRecords.decode(certificate.records.encode("utf-8"))
     proof = prove(session, certificate.entry_index, log)
     (entry,) = log.read_entries(certificate.entry_index, certificate.entry_index + 1)

@@ -40,3 +40,10 @@ class NotRetired(RetirementRefused):
     template: ClassVar[str] = (
         "The retirement {retirement} is {status}; a certificate is written of retired units."
     )
+
+
+class CertificateErased(RetirementRefused):
+    """What the certificate said was deleted; the units stay retired."""
+
+    code: ClassVar[str] = "certificate_erased"
+    template: ClassVar[str] = "The records of certificate {number} were erased; it cannot be written again."
