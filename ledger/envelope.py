@@ -9,6 +9,7 @@ Signatures are sorted by key id, one for each key. What a signature means comes 
 the log.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -23,7 +24,7 @@ from ledger.strict_base64 import from_base64, to_base64
 PAYLOAD_TYPE: Final = "application/vnd.tanhui.ledger-entry.v1+json"
 MAX_PAYLOAD_BYTES: Final = 32 * 1024
 MAX_LEAF_BYTES: Final = 65_535
-_KEYID_DIGITS: Final = frozenset("0123456789abcdef")
+_KEYID: Final = re.compile("[0-9a-f]{64}")
 _MAX_TYPE_CHARACTERS: Final = 200
 
 
@@ -41,7 +42,7 @@ class Signature:
     sig: bytes
 
     def __post_init__(self) -> None:
-        if len(self.keyid) != 64 or not _KEYID_DIGITS.issuperset(self.keyid):
+        if not _KEYID.fullmatch(self.keyid):
             raise MalformedEnvelope(reason="a key id is 64 hexadecimal digits")
         if len(self.sig) != SIGNATURE_BYTES:
             raise MalformedEnvelope(reason="a signature has 64 bytes")

@@ -5,6 +5,7 @@ kinds of key: 0x01 signs the text (a log), 0x04 `cosignature/v1` signs the text 
 signs a checkpoint under a time with ML-DSA-44 (a witness).
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -241,6 +242,9 @@ def add_signatures(note: bytes, lines: bytes) -> bytes:
     return whole
 
 
+_CONTROL: Final = re.compile("[\x00-\x09\x0b-\x1f]")
+
+
 def parse_note(data: bytes) -> Note:
     """Take a note apart without verifying anything. Raises `MalformedNote`."""
     if len(data) > MAX_NOTE_BYTES:
@@ -249,7 +253,7 @@ def parse_note(data: bytes) -> Note:
         whole = data.decode("utf-8")
     except UnicodeDecodeError:
         raise MalformedNote(reason="not UTF-8") from None
-    if any(character < " " and character != "\n" for character in whole):
+    if _CONTROL.search(whole):
         raise MalformedNote(reason="a control character")
     head, gap, tail = whole.rpartition("\n\n")
     if not gap or not tail.endswith("\n"):
