@@ -157,6 +157,8 @@ def signature_cases(cases: Cases) -> None:
     )
     cases.put("clerk before the key is added", 4, leaf(at, payload, "clerk"), "the key is not registered yet")
     cases.put("rotated key", 10, leaf(at, payload, "clerk"), "the key was ended by entry 9")
+    late = replace(payload, subject="deposit-901")
+    cases.put("revoked key", 15, leaf(at + 60_000, late, "clerk2"), "the key was ended by entry 14")
     cases.put("its successor", 10, leaf(at, payload, "clerk2"), "")
 
 

@@ -1,4 +1,4 @@
-"""The log of the vectors in `docs/ledger.md`: fourteen entries made from fixed seeds.
+"""The log of the vectors in `docs/ledger.md`: fifteen entries made from fixed seeds.
 
 The same bytes every time: Ed25519 is deterministic, times and ids are fixed. The acts are deposits that carry
 whatever effect is to be shown; what each room asks of its own acts is no part of the vectors.
@@ -161,6 +161,10 @@ def said() -> Iterator[tuple[int, Payload, tuple[str, ...]]]:
     facts = {"vkey": LOG.vkey}
     yield 70, own(12, "root", "log", ORIGIN, "end_key", "open", "open", type="log.key", facts=facts), root
     yield 80, STATED, ("system",)
+    yield 90, Payload(
+        "key.revoke", uuid(14), "person-1", "bank", "mandate-1", "key", KEYS["clerk2"].keyid, "revoke",
+        "active", "revoked", reason_code="compromised", facts={"suspect_from": 11},
+    ), ("clerk2",)  # fmt: skip
 
 
 STATED = own(0, "system", "log", ORIGIN, "state", "open", "open", type="state")
