@@ -119,6 +119,10 @@ class Serial:
     def check_digits(self) -> str:
         """Two digits by ISO 7064 MOD 97-10 over all fields without separators, first and last unit padded to
         12.
+
+        They catch every letter or digit mistaken for another and every two neighbouring ones swapped. Hyphens
+        are not among the characters they check: one that slid between first and last unit can go unseen
+        (`1-919` and `19-19`), and then the count differs.
         """
         prefix = self._prefix.replace("-", "")
         return mod_97_10(f"{prefix}{self.units.start:012d}{self.units.end:012d}")
