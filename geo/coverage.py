@@ -22,14 +22,13 @@ So the weights of a parcel wholly inside the raster add up to its area of record
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final
 from zipfile import BadZipFile
 
-import numba
 import numpy as np
 import shapely
 from numpy.typing import NDArray
@@ -42,17 +41,10 @@ __all__ = ["BLOCK", "Coverage", "build_coverage", "cover_parcels", "pixel_area_m
 
 CLOSURE: Final = 1e-7
 _CHUNK: Final = 1024  # parcels built at once; constant, so that the result does not depend on the workers
-_EPSILON: Final = 1e-9  # shares closer to 0 or 1 than this are rounding of the coordinates
 _FORMAT: Final = 1
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-
-def compiled(function: _F) -> _F:
-    """numba.njit without the interpreter lock, kept on disk, with a type that checkers understand."""
-    return cast("_F", numba.njit(nogil=True, cache=True, error_model="numpy")(function))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,12 +120,14 @@ class Coverage:
 
     def _raw_m2(self) -> Floats:
         """Sum of share x cell area of each parcel, always in the same order."""
+        from geo.kernels import segment_areas  # loads the compiler
+
         per_segment = np.zeros(len(self.segment_parcel))
         for i, block in enumerate(self.blocks):
             row, _, height, _ = self.block_window(int(block))
             areas = np.zeros(BLOCK)
             areas[:height] = self.row_areas_m2(row, height)
-            _segment_areas(
+            segment_areas(
                 self.block_segments[i],
                 self.block_segments[i + 1],
                 self.segment_cells,
@@ -228,6 +222,8 @@ class _Part:
 
 
 def _build_chunk(geometries: NDArray[np.object_], grid: Grid) -> _Part:
+    from geo.kernels import shares  # loads the compiler
+
     xy, ring_starts, ring_part, part_parcel = _rings(geometries)
     x = (xy[:, 0] - grid.x0) / grid.dx
     y = (grid.y0 - xy[:, 1]) / grid.dy
@@ -243,7 +239,7 @@ def _build_chunk(geometries: NDArray[np.object_], grid: Grid) -> _Part:
             np.empty(runs, np.int32),
             np.empty(runs, np.int16),
         )
-        s, c, r = _shares(x, y, ring_starts, ring_part, part_parcel, grid.width, grid.height, *part)
+        s, c, r = shares(x, y, ring_starts, ring_part, part_parcel, grid.width, grid.height, *part)
         if s >= 0:
             break
         cells, runs, segments = cells * 2, runs * 2, segments * 2
@@ -385,242 +381,3 @@ def _share_sums(coverage: Coverage) -> Floats:
     edge = np.diff(cells[coverage.segment_cells])
     full = np.diff(runs[coverage.segment_runs])
     return parcel_sums(coverage.segment_parcel, edge + full, coverage.parcels)
-
-
-# --- kernels ------------------------------------------------------------------------------------------------
-
-
-@compiled
-def _spread(acc: Floats, row: int, a: float, b: float, d: float) -> None:
-    """One piece of an edge within one row, from column a to b (0 <= a <= b <= width), of signed height d.
-
-    The cells to its right get d, those it crosses the part of d to the right of it: acc holds the differences
-    from column to column.
-    """
-    first = int(a)
-    last = int(np.ceil(b))
-    if last <= first + 1:
-        left = 0.5 * (a + b) - first
-        acc[row, first] += d * (1.0 - left)
-        acc[row, first + 1] += d * left
-        return
-    slope = d / (b - a)  # height per column
-    before = 0.0
-    for column in range(first, last):
-        enter = max(a, float(column))
-        leave = min(b, float(column + 1))
-        # what was gained left of this column counts in full, what is gained in it by the area to its right
-        gained = slope * (enter - a)
-        share = gained + slope * (leave - enter) * (column + 1 - 0.5 * (enter + leave))
-        acc[row, column] += share - before
-        before = share
-    acc[row, last] += d - before
-
-
-@compiled
-def _piece(acc: Floats, width: int, row: int, a: float, b: float, d: float) -> None:
-    """One piece of an edge within one row, cut at the window's sides; left of them it covers a whole row."""
-    if a >= 0.0 and b <= width:
-        _spread(acc, row, a, b, d)
-    elif b <= 0.0:
-        acc[row, 0] += d
-    elif a < width:
-        per_column = d / (b - a)
-        if a < 0.0:
-            acc[row, 0] += per_column * -a
-            a = 0.0
-        b = min(b, float(width))
-        _spread(acc, row, a, b, per_column * (b - a))
-
-
-@compiled
-def _edge(acc: Floats, width: int, height: int, x0: float, y0: float, x1: float, y1: float) -> None:
-    """Add the signed area right of one edge to a window of height x width cells (coordinates in cells).
-
-    Edges that run south count positive, those that run north negative.
-    """
-    if y0 == y1:
-        return
-    sign = 1.0
-    if y0 > y1:
-        x0, x1, y0, y1, sign = x1, x0, y1, y0, -1.0
-    if y1 <= 0.0 or y0 >= height or (x0 >= width and x1 >= width):
-        return
-    slope = (x1 - x0) / (y1 - y0)
-    x = x0
-    y = y0
-    end_x = x1
-    end_y = y1
-    if y < 0.0:
-        x -= y * slope
-        y = 0.0
-    if end_y > height:
-        end_x = x0 + (height - y0) * slope
-        end_y = float(height)
-    row = int(y)
-    while y < end_y:
-        next_y = min(float(row + 1), end_y)
-        next_x = x + slope * (next_y - y) if next_y < end_y else end_x
-        _piece(acc, width, row, min(x, next_x), max(x, next_x), (next_y - y) * sign)
-        x = next_x
-        y = next_y
-        row += 1
-
-
-@compiled
-def _accumulate(
-    acc: Floats, x: Floats, y: Floats, ring_starts: Ints, first: int, last: int, column0: int, row0: int
-) -> None:
-    """Clear a window that starts at (row0, column0) and add the edges of rings first..last to it."""
-    acc[:] = 0.0
-    height = acc.shape[0]
-    width = acc.shape[1] - 2
-    for ring in range(first, last):
-        for k in range(ring_starts[ring], ring_starts[ring + 1] - 1):
-            _edge(acc, width, height, x[k] - column0, y[k] - row0, x[k + 1] - column0, y[k + 1] - row0)
-
-
-@compiled
-def _needs(acc: Floats) -> tuple[int, int]:
-    """Edge cells and runs that an accumulated window will give."""
-    cells = 0
-    runs = 0
-    for row in range(acc.shape[0]):
-        total = 0.0
-        before = False
-        for column in range(acc.shape[1] - 2):
-            total += acc[row, column]
-            full = total >= 1.0 - _EPSILON
-            if full and not before:
-                runs += 1
-            if total > _EPSILON and not full:
-                cells += 1
-            before = full
-    return cells, runs
-
-
-@compiled
-def _emit(
-    acc: Floats,
-    origin: int,
-    cells: int,
-    runs: int,
-    cell_offset: NDArray[np.int32],
-    cell_share: NDArray[np.float32],
-    run_offset: NDArray[np.int32],
-    run_length: NDArray[np.int16],
-) -> tuple[int, int]:
-    """Write the edge cells and runs of a window whose first cell has offset `origin` in its block."""
-    width = acc.shape[1] - 2
-    for row in range(acc.shape[0]):
-        base = origin + row * BLOCK
-        total = 0.0
-        run = -1
-        for column in range(width):
-            total += acc[row, column]
-            if total >= 1.0 - _EPSILON:
-                if run < 0:
-                    run = column
-                continue
-            if run >= 0:
-                run_offset[runs] = base + run
-                run_length[runs] = column - run
-                runs += 1
-                run = -1
-            if total > _EPSILON:
-                cell_offset[cells] = base + column
-                cell_share[cells] = total
-                cells += 1
-        if run >= 0:
-            run_offset[runs] = base + run
-            run_length[runs] = width - run
-            runs += 1
-    return cells, runs
-
-
-@compiled
-def _shares(
-    x: Floats,
-    y: Floats,
-    ring_starts: Ints,
-    ring_part: Ints,
-    part_parcel: Ints,
-    grid_width: int,
-    grid_height: int,
-    segment_parcel: NDArray[np.int32],
-    segment_block: NDArray[np.int32],
-    segment_cells: Ints,
-    segment_runs: Ints,
-    cell_offset: NDArray[np.int32],
-    cell_share: NDArray[np.float32],
-    run_offset: NDArray[np.int32],
-    run_length: NDArray[np.int16],
-) -> tuple[int, int, int]:
-    """Fill the arrays of one chunk, part by part and block by block.
-
-    Returns the numbers of segments, cells and runs, or (-1, -1, -1) if there was no room for them.
-    """
-    segments = 0
-    cells = 0
-    runs = 0
-    block_columns = (grid_width + BLOCK - 1) // BLOCK
-    work = np.zeros((BLOCK, BLOCK + 2))
-    for part in range(len(part_parcel)):
-        start = ring_starts[ring_part[part]]
-        end = ring_starts[ring_part[part] + 1]
-        if end <= start:
-            continue
-        left = max(int(np.floor(x[start:end].min())), 0)
-        right = min(int(np.ceil(x[start:end].max())), grid_width)
-        top = max(int(np.floor(y[start:end].min())), 0)
-        bottom = min(int(np.ceil(y[start:end].max())), grid_height)
-        if right <= left or bottom <= top:
-            continue
-        for block_row in range(top // BLOCK, (bottom - 1) // BLOCK + 1):
-            row0 = max(top, block_row * BLOCK)
-            height = min(bottom, (block_row + 1) * BLOCK) - row0
-            for block_column in range(left // BLOCK, (right - 1) // BLOCK + 1):
-                column0 = max(left, block_column * BLOCK)
-                width = min(right, (block_column + 1) * BLOCK) - column0
-                acc = work[:height, : width + 2]
-                _accumulate(acc, x, y, ring_starts, ring_part[part], ring_part[part + 1], column0, row0)
-                need_cells, need_runs = _needs(acc)
-                if need_cells + need_runs == 0:
-                    continue
-                if (
-                    segments >= len(segment_parcel)
-                    or cells + need_cells > len(cell_offset)
-                    or runs + need_runs > len(run_offset)
-                ):
-                    return -1, -1, -1
-                segment_parcel[segments] = part_parcel[part]
-                segment_block[segments] = block_row * block_columns + block_column
-                segment_cells[segments] = cells
-                segment_runs[segments] = runs
-                segments += 1
-                origin = (row0 - block_row * BLOCK) * BLOCK + column0 - block_column * BLOCK
-                cells, runs = _emit(acc, origin, cells, runs, cell_offset, cell_share, run_offset, run_length)
-    return segments, cells, runs
-
-
-@compiled
-def _segment_areas(
-    first: int,
-    last: int,
-    segment_cells: Ints,
-    segment_runs: Ints,
-    cell_offset: NDArray[np.int32],
-    cell_share: NDArray[np.float32],
-    run_offset: NDArray[np.int32],
-    run_length: NDArray[np.int16],
-    row_area: Floats,
-    out: Floats,
-) -> None:
-    """Sum of share x cell area for the segments first..last of one block; row_area is by row of the block."""
-    for segment in range(first, last):
-        total = 0.0
-        for j in range(segment_cells[segment], segment_cells[segment + 1]):
-            total += cell_share[j] * row_area[cell_offset[j] // BLOCK]
-        for j in range(segment_runs[segment], segment_runs[segment + 1]):
-            total += run_length[j] * row_area[run_offset[j] // BLOCK]
-        out[segment] = total

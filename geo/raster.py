@@ -1,4 +1,5 @@
-"""Rasters: the only module that imports rasterio. Windows, coordinate system and nodata become plain arrays.
+"""Rasters: the only module that imports rasterio, with the first file that is opened or written. Windows,
+coordinate system and nodata become plain arrays.
 
 A raster is one GeoTIFF and nothing beside it: the driver is named, so that a file which is really a list of
 other files (VRT) is not followed, and sidecars which would change values, mask or georeference are refused.
@@ -17,12 +18,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 import pyproj
-import rasterio
-import rasterio.errors
 from numpy.typing import NDArray
-from rasterio.enums import MaskFlags
-from rasterio.transform import Affine
-from rasterio.windows import Window
 
 from geo.crs import crs_text, parse_crs
 from geo.errors import (
@@ -182,6 +178,10 @@ class RasterSource:
         Not valid are nodata, not-a-number, infinities, and what an internal mask leaves out; 0 is a value.
         Scale and offset of the band are applied. Raises RasterBandMissing, RasterUnreadable.
         """
+        from rasterio.enums import MaskFlags
+        from rasterio.errors import RasterioError
+        from rasterio.windows import Window
+
         if not 1 <= band <= self.bands:
             raise RasterBandMissing(name=self.name, bands=self.bands, band=band)
         handle = self._handle()
@@ -192,7 +192,7 @@ class RasterSource:
             valid = np.ones(values.shape, dtype=np.bool_)
             if MaskFlags.per_dataset in flags:
                 valid &= handle.read_masks(band, window=window) > 0
-        except rasterio.errors.RasterioError as error:
+        except RasterioError as error:
             raise RasterUnreadable(name=self.name, reason=str(error)[:120]) from error
         valid &= _is_value(values, handle.nodatavals[band - 1])
         scale, offset = handle.scales[band - 1], handle.offsets[band - 1]
@@ -201,6 +201,8 @@ class RasterSource:
         return RasterWindow(values, valid)
 
     def _handle(self) -> Any:
+        import rasterio
+
         handle = getattr(self._local, "handle", None)
         if handle is None:
             with rasterio.Env(**_LOCKED):
@@ -240,10 +242,13 @@ def _is_value(values: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
 
 @contextmanager
 def _opened(file: Path) -> Iterator[Any]:
+    import rasterio
+    from rasterio.errors import RasterioIOError
+
     try:
         with rasterio.Env(**_LOCKED), rasterio.open(file, driver="GTiff", sharing=False) as data:
             yield data
-    except rasterio.errors.RasterioIOError as error:
+    except RasterioIOError as error:
         raise RasterNotGeotiff(name=file.name) from error
 
 
@@ -277,6 +282,8 @@ def _check_size(name: str, data: Any) -> None:
 
 
 def _grid_of(name: str, data: Any) -> Grid:
+    from rasterio.transform import Affine
+
     if data.crs is None or data.transform == Affine.identity():
         raise RasterCrsMissing(name=name)
     try:
@@ -305,6 +312,9 @@ def write_geotiff(
 
     The same input gives the same bytes with the same GDAL. `nodata` is stated, never guessed.
     """
+    import rasterio
+    from rasterio.transform import Affine
+
     bands = array[np.newaxis] if array.ndim == 2 else array
     if bands.shape[1:] != (grid.height, grid.width):
         shape = f"array of {bands.shape[2]} x {bands.shape[1]}"

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pyogrio
 import pyproj
 import shapely
 from shapely.geometry.base import BaseGeometry
@@ -225,8 +224,13 @@ def _environment(folder: str) -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def _other_drivers() -> str:
-    """Every driver of pyogrio's GDAL but the one that is needed; the child checks that they are off."""
-    return ",".join(sorted(set(pyogrio.list_drivers()) - vector_worker.ALLOWED_DRIVERS))
+    """Every driver of pyogrio's GDAL but the one that is needed; the child checks that they are off.
+
+    Asked of a process of its own, as GDAL and what pyogrio brings along would stay in this one for good.
+    """
+    command = [sys.executable, "-I", vector_worker.__file__, vector_worker.LIST_DRIVERS]
+    listed = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True, text=True)
+    return listed.stdout.strip()
 
 
 def _result(folder: Path) -> tuple[dict[str, Any], bytes]:

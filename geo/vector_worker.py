@@ -51,6 +51,8 @@ _SHAPEFILE: Final = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 _READABLE: Final = (*_SHAPEFILE, ".gpkg", ".geojson", ".json")
 _NESTED: Final = (".zip", ".kmz", ".7z", ".rar", ".gz", ".tar", ".tgz", ".bz2", ".xz")
 ALLOWED_DRIVERS: Final = frozenset({"ESRI Shapefile", "MEM", "Memory"})
+LIST_DRIVERS: Final = "drivers"
+"""Argument in place of a task: print the drivers to turn off, as GDAL_SKIP wants them."""
 _CODE_PAGES: Final = {
     "utf-8": "utf-8", "utf8": "utf-8", "65001": "utf-8",
     "gbk": "gb18030", "gb2312": "gb18030", "gb18030": "gb18030", "936": "gb18030", "cp936": "gb18030",
@@ -254,14 +256,20 @@ def _check_shapefile(files: dict[str, Path]) -> int:
     return count
 
 
+def other_drivers() -> list[str]:
+    """Drivers of this process's GDAL that nothing here needs, by name."""
+    import pyogrio
+
+    return sorted(set(pyogrio.list_drivers()) - ALLOWED_DRIVERS)
+
+
 def _read_gdal(shp: Path) -> tuple[list[str], list[list[Any]], list[bytes | None]]:
     """Field names and text as Latin-1, so that every byte survives until the encoding is known."""
-    import pyogrio
     import pyogrio.errors
     import pyogrio.raw
 
-    if left := set(pyogrio.list_drivers()) - ALLOWED_DRIVERS:
-        raise RuntimeError(f"drivers that should be off are on: {sorted(left)}")
+    if left := other_drivers():
+        raise RuntimeError(f"drivers that should be off are on: {left}")
     try:
         meta, _, geometry, columns = pyogrio.raw.read(str(shp), encoding="ISO-8859-1", force_2d=True)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, RuntimeError) as error:
@@ -608,6 +616,9 @@ def _write(folder: Path, found: Read) -> None:
 
 
 def main(argument: str) -> None:
+    if argument == LIST_DRIVERS:
+        sys.stdout.write(",".join(other_drivers()))
+        return
     task = Task(**json.loads(argument))
     confine(task)
     folder = Path(task.folder)

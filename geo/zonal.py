@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geo.coverage import BLOCK, Coverage, Floats, Ints, compiled, parcel_sums
+from geo.coverage import BLOCK, Coverage, Floats, Ints, parcel_sums
 from geo.raster import Grid, RasterFacts, RasterSource
 
 Flags = NDArray[np.bool_]
@@ -68,6 +68,8 @@ def zonal_sums(
     Bit-identical for any number of workers: segments are reduced one by one and added in a fixed order.
     Raises RasterGridMismatch, RasterBandMissing, RasterUnreadable.
     """
+    from geo.kernels import reduce_block  # loads the compiler
+
     coverage.grid.require(raster.grid, raster.name)
     per_segment = np.zeros((len(coverage.segment_parcel), 2))
 
@@ -81,7 +83,7 @@ def zonal_sums(
         values[:height, :width] = np.where(window.valid, window.values, 0)
         areas = np.zeros(BLOCK)
         areas[:height] = coverage.row_areas_m2(row, height)
-        _reduce(
+        reduce_block(
             values.reshape(-1),
             valid.reshape(-1),
             coverage.block_segments[index],
@@ -107,47 +109,6 @@ def zonal_sums(
         _zonal_sum(float(totals[i]), float(coverage.ground_m2[i]), float(measured[i]), facts, band)
         for i in range(n)
     ]
-
-
-@compiled
-def _reduce(
-    values: Floats,
-    valid: Flags,
-    first: int,
-    last: int,
-    segment_cells: Ints,
-    segment_runs: Ints,
-    cell_offset: NDArray[np.int32],
-    cell_share: NDArray[np.float32],
-    run_offset: NDArray[np.int32],
-    run_length: NDArray[np.int16],
-    row_area: Floats,
-    out: Floats,
-) -> None:
-    """For each segment of a block: sum of share x cell area x value, and of share x cell area, over valid
-    cells.
-    """
-    for segment in range(first, last):
-        total = 0.0
-        measured = 0.0
-        for j in range(segment_cells[segment], segment_cells[segment + 1]):
-            k = cell_offset[j]
-            if valid[k]:
-                weight = cell_share[j] * row_area[k // BLOCK]
-                total += weight * values[k]
-                measured += weight
-        for j in range(segment_runs[segment], segment_runs[segment + 1]):
-            start = run_offset[j]
-            row_total = 0.0
-            count = 0
-            for k in range(start, start + run_length[j]):
-                if valid[k]:
-                    row_total += values[k]
-                    count += 1
-            total += row_total * row_area[start // BLOCK]
-            measured += count * row_area[start // BLOCK]
-        out[segment, 0] = total
-        out[segment, 1] = measured
 
 
 # --- packed pixels ------------------------------------------------------------------------------------------

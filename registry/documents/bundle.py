@@ -15,8 +15,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from pypdf import PdfReader
-
 from ledger.canonical import JsonValue, encode
 from ledger.checkpoint import Checkpoint, peek_checkpoint
 from ledger.commitment import verify_commitment
@@ -271,6 +269,8 @@ def _bundle(number: str, files: Mapping[str, bytes | None]) -> Bundle:
 
 def pdf_attachments(pdf: bytes) -> dict[str, bytes]:
     """The files inside a PDF, by name. Raises `PdfDisagrees` for what is no PDF or names a file twice."""
+    from pypdf import PdfReader  # most processes never read a PDF back
+
     try:
         found = {name: list(contents) for name, contents in PdfReader(io.BytesIO(pdf)).attachments.items()}
     except Exception as fault:  # a stranger's bytes: whatever the parser stumbles over is the same refusal
