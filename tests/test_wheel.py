@@ -65,7 +65,7 @@ def test_the_wheel_carries_packages_migrations_pages_fonts_and_translations(whee
     tops = {name.split("/", 1)[0] for name in names if ".dist-info/" not in name}
     assert tops == {"registry", "auditor", "geo", "ledger", "migrations", "fixtures"}
     assert {
-        "registry/cli.py",
+        "registry/cli/__init__.py",
         "registry/locale/zh_CN.po",
         "registry/documents/certificate.typ",
         "registry/documents/fonts/NotoSansSC_400Regular.ttf",

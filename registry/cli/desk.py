@@ -15,20 +15,12 @@ from auditor.answers import Standing, said_of, standing
 from auditor.audit import Audited, Until, audit_alone
 from auditor.findings import Report
 from ledger.client import Files, read_head
-from ledger.note import NoteVerifier
 from ledger.policy import Policy
+from registry.cli.common import verifiers_spelled
 
 MOST_ACCOUNTS = 40
 """So many lines of accounts are for people; `--json` has them all."""
 _COLOURS = {"ok": "green", "FAILED": "red"}
-
-
-def verifiers_spelled(vkey: str) -> list[NoteVerifier]:
-    """The key that is spelled out, or those that the file of this name holds, one on a line."""
-    file = Path(vkey)
-    if vkey.count("+") < 2 or file.is_file():
-        vkey = file.read_text(encoding="utf-8", errors="replace")
-    return [NoteVerifier.parse(line) for line in vkey.split()] or [NoteVerifier.parse(vkey)]
 
 
 def audit_published(

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from registry.cli.common import verifiers_spelled
 from registry.settings import Settings
 
 commands = typer.Typer(
@@ -40,7 +41,6 @@ def run(
         raise typer.BadParameter("--dir and at least one --log are needed")
     import uvicorn
 
-    from registry.audit_command import verifiers_spelled
     from registry.witness import KEPT_S, MOST_AT_ONCE, open_witness, witness_app
 
     known = [verifier for spelled in logs for verifier in verifiers_spelled(spelled)]

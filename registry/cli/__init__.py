@@ -1,0 +1,52 @@
+"""The command `tanhui`.
+
+Every command takes `--home DIR` (else `TANHUI_HOME`, else `./tanhui-data`) and explains itself with
+`--help`. A refusal is one line with its code and exit status 2; what the machine refuses (a port in use, a
+database that does not answer) and what is wrong with a published log one line and exit status 1; `--json`
+prints for programs. The commands are in the modules beside this one, each by what it is for.
+"""
+
+import sys
+from collections.abc import Mapping
+
+from sqlalchemy.exc import ArgumentError, OperationalError
+
+from geo.errors import GeoRefusal
+from ledger.client import LogWrong
+from ledger.errors import LedgerRefusal
+from registry.cli import checking, installing, logs, saving, serving
+from registry.cli.common import app, errors
+from registry.errors import RegistryRefusal
+
+__all__ = ["app", "checking", "installing", "logs", "main", "saving", "serving"]
+
+REFUSED, FAILED = 2, 1
+
+
+def main() -> None:
+    """Run the command line; a refusal ends with exit status 2, its code, and every bad row it names."""
+    try:
+        app()
+    except LogWrong as wrong:
+        errors.print(f"[red]wrong[/red] {wrong.code}: {wrong}", soft_wrap=True)
+        sys.exit(FAILED)
+    except (RegistryRefusal, LedgerRefusal, GeoRefusal) as refusal:
+        errors.print(f"[red]refused[/red] {refusal.code}: {refusal}", soft_wrap=True)
+        for row in _rows(refusal.facts):
+            what = row.get("code") or row.get("message")
+            where = f"row {row['row']} {row.get('field')}" if "row" in row else row.get("field")
+            errors.print(f"  {where}: {what}", soft_wrap=True)
+            for language in ("zh", "en"):
+                if language in row:
+                    errors.print(f"    {row[language]}", soft_wrap=True)
+        sys.exit(REFUSED)
+    except (OSError, OperationalError, ArgumentError) as fault:
+        reason = str(fault.orig if isinstance(fault, OperationalError) else fault).partition("\n")[0]
+        errors.print(f"[red]failed[/red] {type(fault).__name__}: {reason}", soft_wrap=True)
+        sys.exit(FAILED)
+
+
+def _rows(facts: Mapping[str, object]) -> list[dict[str, object]]:
+    """The rows that a refused file names, or the fields of a refused request."""
+    listed = facts.get("rows") or facts.get("faults") or facts.get("errors") or []
+    return [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
