@@ -7,7 +7,6 @@ library reads, because it tells us of every number.
 """
 
 import json
-from collections.abc import Iterable
 from typing import Final, NoReturn, TypeAlias
 
 import orjson
@@ -24,8 +23,9 @@ _MAX_BMP: Final = "\uffff"
 def encode(value: JsonValue) -> bytes:
     """The canonical UTF-8 bytes of `value`. Raises `NotCanonical`."""
     try:
+        data = _dump(value)  # first, because it ends with what holds itself
         _check(value)
-        return _dump(value)
+        return data
     except RecursionError:
         raise NotCanonical(reason="nested too deeply") from None
 
@@ -62,31 +62,27 @@ def _dump(value: JsonValue) -> bytes:
 
 def _check(value: object) -> None:
     """Refuse what the encoder would take and the schema does not."""
-    if isinstance(value, str) or value is None:
-        return
-    if isinstance(value, int):
-        if not -MAX_INTEGER <= value <= MAX_INTEGER:
-            raise NotCanonical(reason="a whole number beyond 2^53 - 1")
-    elif isinstance(value, dict):
-        for key in value:
-            _check_key(key)
-        _check_all(value.values())
-    elif isinstance(value, list):
-        _check_all(value)
-    else:
-        raise NotCanonical(reason=f"a value of type {type(value).__name__}")
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            _check_keys(item)
+            waiting += [inner for inner in item.values() if type(inner) is not str]
+        elif isinstance(item, list):
+            waiting += [inner for inner in item if type(inner) is not str]
+        elif isinstance(item, int):
+            if not -MAX_INTEGER <= item <= MAX_INTEGER:
+                raise NotCanonical(reason="a whole number beyond 2^53 - 1")
+        elif item is not None and not isinstance(item, str):
+            raise NotCanonical(reason=f"a value of type {type(item).__name__}")
 
 
-def _check_all(items: Iterable[object]) -> None:
-    for item in items:
-        if type(item) is not str:  # nearly all are texts, and there is nothing to look at
-            _check(item)
-
-
-def _check_key(key: object) -> None:
-    if not isinstance(key, str):
-        raise NotCanonical(reason="a key that is not a text")
-    if not key.isascii() and max(key) > _MAX_BMP:
+def _check_keys(item: dict[object, object]) -> None:
+    try:
+        keys = "".join(item)  # type: ignore[arg-type]
+    except TypeError:
+        raise NotCanonical(reason="a key that is not a text") from None
+    if not keys.isascii() and max(keys) > _MAX_BMP:
         raise NotCanonical(reason="a key outside the Basic Multilingual Plane")
 
 

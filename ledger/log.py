@@ -12,7 +12,7 @@ the ledger's tables through the session.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import Any, ClassVar, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.orm import ORMExecuteState, Session
@@ -93,6 +93,13 @@ def ledger_source(session: Session) -> MemorySource:
     return MemorySource(session.connection(), Memory())
 
 
+class Companion(Protocol):
+    """Something else that remembers what is not written yet, and can be taken back with the ledger."""
+
+    def mark(self) -> Any: ...
+    def take_back(self, mark: Any) -> None: ...
+
+
 class LedgerTransaction:
     """The ledger's part of one write transaction, from the locked head to the signed checkpoint.
 
@@ -118,6 +125,7 @@ class LedgerTransaction:
         self._old_frontier = Frontier.decode(self._old_size, row["frontier"])
         self._frontier = self._old_frontier.copy()
         self._at_ms: int = row["at_ms"]
+        self.companions: list[Companion] = []
         self._writes = 0
         self._digest: dict[str, JsonValue] | None = None
         self._check_head(connection)
@@ -185,6 +193,7 @@ class LedgerTransaction:
         if session.dirty or session.deleted:
             session.flush()
         writes, waiting = self._writes, len(session.new)
+        marks = [(companion, companion.mark()) for companion in self.companions]
         try:
             yield
         except SavepointNeeded:
@@ -195,6 +204,8 @@ class LedgerTransaction:
                 raise SavepointNeeded() from failure
             for added in list(session.new)[waiting:]:
                 session.expunge(added)
+            for companion, mark in marks:
+                companion.take_back(mark)
             raise
 
     def append(self, leaf: bytes, *, check_signatures: bool = True) -> Entry:

@@ -45,7 +45,7 @@ from registry.machine import (
     check_authority,
     check_carried,
 )
-from registry.projections import Projections, UnknownMachine, project_in_group, record_of, steps_of
+from registry.projections import Projections, UnknownMachine, project, record_of, steps_of
 
 CONSEQUENCE_NAMESPACE = uuid.UUID("5d6b0c5e-7a57-5f0e-9f0e-6a1f5c0f7a11")
 SYSTEM = Mandate("system", "system", "registry", Role.SYSTEM)
@@ -358,7 +358,7 @@ class Desk:
         at_ms = max(milliseconds(self.now), self.ledger.last_at_ms)
         check_jump((at_ms - milliseconds(self.now)) / 1000)
         entry = self.ledger.append_signed(at_ms, signed)
-        project_in_group(self.session, entry, self.projections)
+        project(self.session, entry, self.projections)
         if any(step.machine in MEMBERSHIP for step in steps_of(entry)):
             group_of(self.session).forget()
         self.entries.append(entry)

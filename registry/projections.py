@@ -8,7 +8,7 @@ working column.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session
@@ -19,6 +19,7 @@ from ledger.effects import Transition
 from ledger.errors import LedgerRefusal
 from ledger.replay import Entry
 from registry.database import Base, Committed, logged
+from registry.waiting import waiting_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,33 +64,12 @@ class UnknownMachine(LedgerRefusal):
 def project(session: Session, entry: Entry, projections: Projections) -> None:
     """Write the rows that an entry implies."""
     for recorded in steps_of(entry):
-        _projection(recorded, projections)(session, recorded)
-    session.flush()
-
-
-def project_in_group(session: Session, entry: Entry, projections: Projections) -> None:
-    """As `project`, within a group of acts: the new rows of a run of entries of one machine wait for each
-    other and are inserted together. A query sends them before it reads.
-    """
-    machine = entry.payload.machine
-    if session.info.get(RUN) != machine:
+        projection = projections.get(recorded.machine)
+        if projection is None:
+            raise UnknownMachine(index=entry.index, machine=recorded.machine)
+        projection(session, recorded)
+    if session.new or session.dirty:
         session.flush()
-    session.info[RUN] = machine
-    steps = list(steps_of(entry))
-    for recorded in steps:
-        _projection(recorded, projections)(session, recorded)
-    if len(steps) > 1 or session.dirty:  # rows of several tables go in the order in which they came
-        session.flush()
-
-
-RUN: Final = "tanhui.projecting"
-
-
-def _projection(recorded: Recorded, projections: Projections) -> Projection:
-    found = projections.get(recorded.machine)
-    if found is None:
-        raise UnknownMachine(index=recorded.index, machine=recorded.machine)
-    return found
 
 
 class Subject:
@@ -105,7 +85,14 @@ T = TypeVar("T", bound=Base)
 
 def begin(session: Session, model: type[T], recorded: Recorded, **columns: Any) -> None:
     """Add the row of a new subject, with its first status."""
-    session.add(model(id=recorded.subject, status=recorded.after, entry_index=recorded.index, **columns))
+    row = {"id": recorded.subject, "status": recorded.after, "entry_index": recorded.index, **columns}
+    waiting = waiting_in(session)
+    if waiting is None:
+        session.add(model(**row))
+        return
+    if session.new:  # which the new row may refer to
+        session.flush()
+    waiting.add(model, row)
 
 
 def follow(session: Session, model: type[T], recorded: Recorded) -> T:

@@ -26,6 +26,7 @@ from ledger.memory import Memory
 from ledger.note import NoteVerifier, Signer
 from registry.database import Database
 from registry.errors import RegistryRefusal
+from registry.waiting import begin_waiting
 
 GROUP_SIZE = 256
 GATHER_SECONDS = 0.010
@@ -255,11 +256,16 @@ class Writer:
     def _serve(self, group: list[_Job[Any]], session: Session, ledger: LedgerTransaction) -> list[_Answer]:
         request_ids = [job.request_id for job in group if job.request_id is not None]
         ledger.look_for(request_ids)
+        waiting = None if ledger.savepoints else begin_waiting(session)
+        if waiting is not None:
+            ledger.companions.append(waiting)
         self._bracket.begin(session, request_ids)
         answers = [_attempt(job, session, ledger) for job in group]
         self._bracket.end(session)
         if self._upkeep is not None:
             self._upkeep(session, ledger)
+        if waiting is not None:
+            waiting.send()
         return answers
 
     def _stop(self, failure: BaseException, group: list[_Job[Any]]) -> None:
