@@ -124,7 +124,8 @@ class Register:
         """Keys that count from the next entry on: a new key cannot vouch for itself."""
         match entry.type:
             case "key.add":
-                self._add(entry)
+                if [key.keyid for key in self._add(entry)] != [entry.subject]:
+                    raise Contradiction("it adds another key than the one it names, or several")
             case "key.rotate":
                 new = keyid_of(bytes.fromhex(entry.facts["keys"][0]["public"]))
                 if set(entry.keyids) != {entry.subject, new}:
@@ -137,15 +138,16 @@ class Register:
             case "log.next":
                 self._close(entry)
 
-    def _add(self, entry: Entry) -> None:
+    def _add(self, entry: Entry) -> list[Key]:
         items = entry.facts.get("keys")
         if type(items) is not list or not items:
             raise Contradiction("keys are missing")
-        for item in items:
-            key = _key(item, entry.index)
+        keys = [_key(item, entry.index) for item in items]
+        for key in keys:
             if key.keyid in self.keys:
                 raise Contradiction(f"key {key.keyid} is registered already")
             self.keys[key.keyid] = key
+        return keys
 
     def _live(self, keyid: str) -> Key:
         key = self.keys.get(keyid)

@@ -63,6 +63,14 @@ def keys_of(payload: Payload, index: int) -> list[ActorKey]:
     return [_actor_key(item, index) for item in keys]
 
 
+def added_key(payload: Payload, index: int) -> ActorKey:
+    """The one key that a `key.add` registers; the entry's subject is its id."""
+    keys = keys_of(payload, index)
+    if [key.keyid for key in keys] != [payload.subject]:
+        raise ReplayRefusal(reason="one key is added, and the subject is its id")
+    return keys[0]
+
+
 def rotated_key(payload: Payload, old: ActorKey, index: int) -> ActorKey:
     """The one new key of a rotation, which is the same person's and begins by the entry's one effect."""
     if set(payload.facts) != {"keys"}:

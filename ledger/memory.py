@@ -207,13 +207,13 @@ class MemorySource:
             kept |= {row["vkey"]: log_key_of(row) for row in rows.mappings()}
         return tuple(kept.values())
 
-    def leaf_hash(self, index: int) -> bytes | None:
-        """The leaf hash of an entry, written or not yet written."""
+    def leaf(self, index: int) -> bytes | None:
+        """The leaf of an entry, written or not yet written."""
         for row in self.memory.log:
             if row["idx"] == index:
-                return bytes(row["leaf_hash"])
+                return bytes(row["leaf"])
         log = tables.log.c
-        found = self.connection.execute(sa.select(log.leaf_hash).where(log.idx == index))
+        found = self.connection.execute(sa.select(log.leaf).where(log.idx == index))
         return found.scalar_one_or_none()
 
     def has_entry(self, entry_id: str) -> bool:

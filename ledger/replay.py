@@ -24,6 +24,7 @@ from ledger.actor_keys import (
     ActorKey,
     KeyEnded,
     UnknownKey,
+    added_key,
     check_revocation,
     check_rotation_signatures,
     keys_of,
@@ -92,7 +93,7 @@ class StateSource(BookSource, Protocol):
     def subject_state(self, machine: str, subject: str) -> str | None: ...
     def has_entry(self, entry_id: str) -> bool: ...
     def log_keys(self) -> tuple[LogKey, ...]: ...
-    def leaf_hash(self, index: int) -> bytes | None: ...
+    def leaf(self, index: int) -> bytes | None: ...
 
 
 class EmptyStateSource(EmptySource):
@@ -108,7 +109,7 @@ class EmptyStateSource(EmptySource):
     def log_keys(self) -> tuple[LogKey, ...]:
         return ()
 
-    def leaf_hash(self, index: int) -> bytes | None:
+    def leaf(self, index: int) -> bytes | None:
         return None
 
 
@@ -140,6 +141,8 @@ class LedgerState:
     _first: int = field(init=False)
     _hashes: bytearray = field(default_factory=bytearray)
     """Leaf hashes of what was applied here, from the entry `_first` on."""
+    _commitments: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    """What the entries that were applied here committed to."""
 
     def __post_init__(self) -> None:
         self.books = Books(self.source)
@@ -182,13 +185,15 @@ class LedgerState:
         self._introduce(payload)
         self._check_signatures(envelope, checked)
         self._follow_keys(entry)
-        check_notice(payload, self.size, self.state_at or self._state_at, self._leaf_hash)
+        check_notice(payload, self.size, self.state_at or self._state_at, self)
         self._step(payload.machine, payload.subject, payload.action, payload.before, payload.after)
         for effect in payload.effects:
             if isinstance(effect, Transition):
                 self._step(effect.machine, effect.subject, effect.action, effect.before, effect.after)
         self.books.apply(payload.effects, at_ms)
         self.ids.add(payload.id)
+        if payload.commitments:
+            self._commitments[self.size] = tuple(payload.commitments.values())
         self.size += 1
         self.last_at_ms = at_ms
         return entry
@@ -196,9 +201,20 @@ class LedgerState:
     def _state_at(self, size: int) -> dict[str, JsonValue]:
         return state_of(self.books, size)
 
-    def _leaf_hash(self, index: int) -> bytes | None:
+    def hash_of(self, index: int) -> bytes | None:
+        """The leaf hash of an earlier entry."""
         at = (index - self._first) * HASH_BYTES
-        return bytes(self._hashes[at : at + HASH_BYTES]) if at >= 0 else self.source.leaf_hash(index)
+        if at >= 0:
+            return bytes(self._hashes[at : at + HASH_BYTES])
+        leaf = self.source.leaf(index)
+        return None if leaf is None else leaf_hash(leaf)
+
+    def commitments_of(self, index: int) -> Collection[str]:
+        """What an earlier entry committed to."""
+        if index >= self._first:
+            return self._commitments.get(index, ())
+        leaf = self.source.leaf(index)
+        return () if leaf is None else payload_of(decode_leaf(leaf)[1]).commitments.values()
 
     def known_log_keys(self) -> tuple[LogKey, ...]:
         return self.source.log_keys() if self.log_keys is None else self.log_keys
@@ -234,7 +250,7 @@ class LedgerState:
         payload = entry.payload
         match payload.type:
             case "key.add":
-                self._register(keys_of(payload, self.size))
+                self._register([added_key(payload, self.size)])
             case "key.rotate":
                 (new,) = keys_of(payload, self.size)
                 check_rotation_signatures(entry.envelope.signatures, payload.subject, new.keyid)

@@ -35,6 +35,7 @@ from registry.errors import RegistryRefusal
 from registry.group import group_of
 from registry.keyring import KeyNotHeld, KeyRing
 from registry.machine import (
+    MEMBERSHIP,
     ConfirmationMissing,
     Machine,
     Mandate,
@@ -50,8 +51,6 @@ from registry.projections import Projections, UnknownMachine, project, record_of
 CONSEQUENCE_NAMESPACE = uuid.UUID("5d6b0c5e-7a57-5f0e-9f0e-6a1f5c0f7a11")
 SYSTEM = Mandate("system", "system", "registry", Role.SYSTEM)
 ROOT = Mandate("root", "root", "registry", Role.ROOT)
-MEMBERSHIP = frozenset({"organisation", "person", "key", "mandate"})
-"""Machines whose steps change who may act."""
 
 
 class Directory(Protocol):

@@ -9,7 +9,7 @@ persons sign the same payload.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from registry.errors import RegistryRefusal
 
@@ -109,6 +109,12 @@ class Signer:
     mandates: tuple[Mandate, ...]
 
 
+MEMBERSHIP: Final = frozenset({"organisation", "person", "key", "mandate"})
+"""Machines whose steps change who may act. No entry takes such a step beside its own, so that whoever reads
+the entries of these machines knows who may; only a rotation makes its new key active.
+"""
+
+
 class TransitionRefused(RegistryRefusal):
     code: ClassVar[str] = "transition_refused"
     template: ClassVar[str] = "{machine} {subject} is {state}; the act {action} is not possible there."
@@ -157,8 +163,11 @@ def check_carried(machine: str, action: str, rule: Step, signers: Sequence[Signe
     """Hold the signatures of an entry against a step that it causes beside its own (invariant I9).
 
     Nobody causes with one signature what they may not do: a signer has a role of the step, and where the step
-    needs two persons or two organisations two of the signers are such. Raises `NotAuthorised`.
+    needs two persons or two organisations two of the signers are such. Who may act is changed by nobody that
+    way. Raises `NotAuthorised`.
     """
+    if machine in MEMBERSHIP and (machine, action) != ("key", "succeed"):
+        raise NotAuthorised(machine=machine, action=action, needed="an entry of its own")
     for signer in signers:
         for mandate in signer.mandates:
             if mandate.role in rule.roles and (

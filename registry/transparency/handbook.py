@@ -19,6 +19,7 @@ before and after, and what it does to accounts and blocks. A step that is not li
 Signatures: 1P one person; 2P two persons of one organisation; 2O persons of two organisations. Under 2P and
 2O all sign the same payload and one entry is appended when the last one has signed. Steps by `system`
 follow from the entry before them; steps that another entry causes stand in that entry as a transition.
+Organisations, persons, keys and mandates take no step that way, but for the successor of a rotated key.
 
 ## What the audit checks
 

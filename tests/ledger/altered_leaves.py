@@ -30,6 +30,7 @@ from tests.ledger.example_log import (
     Json,
     Story,
     act,
+    key_of,
     leaf,
     own,
     paid,
@@ -183,6 +184,20 @@ def key_cases(cases: Cases) -> None:
         "it counts from the next entry on",
         "stranger",
     )
+
+    def enrols(
+        name: str, why: str, keys: list[str], subject: str, person: str, level: str = "replay"
+    ) -> None:
+        facts: Json = {"keys": [key_of(key, person, "client") for key in keys]}
+        said = own(
+            900, root, "key", KEYS[subject].keyid, "add", "none", "active", type="key.add", facts=facts
+        )
+        cases.put(name, 6, leaf(at, said, root), why, level)
+
+    enrols("key added", "", ["stranger"], "stranger", "person-1")
+    enrols("key added under another id", "the subject is its id", ["stranger"], "log", "person-1")
+    enrols("two keys added at once", "one entry, one key", ["stranger", "log"], "stranger", "person-1")
+    enrols("key for nobody", "person-9 is not registered", ["stranger"], "stranger", "person-9", "authority")
     rotation = decode_leaf(cases.story.leaves[9])[1].payload
     cases.put("rotation by the old key alone", 9, leaf(at, rotation, "clerk"), "both keys sign")
 
@@ -318,16 +333,21 @@ def remark_cases(cases: Cases) -> None:
     good = replace(said, type="correct", facts={"corrects": named})
     cases.put("correction", 14, leaf(at, good, "clerk2"), "")
 
-    def erased(name: str, why: str, index: int, commitment: str, subject: str = "") -> None:
+    def erased(
+        name: str, why: str, index: int, commitment: str, subject: str = "", level: str = "replay"
+    ) -> None:
         facts: Json = {"commitment": commitment, "index": index}
         said = own(
             900, "root", "record", subject or commitment, "erase", "kept", "erased", type="erase", facts=facts
         )
-        cases.put(name, 14, leaf(at, said, "root"), why)
+        cases.put(name, 14, leaf(at, said, "root"), why, level)
 
     digest = commit(COMMITMENT_KEY, RECORD)
     erased("erasure named by an entry to come", "the entry came before", 14, digest)
     erased("erasure under another subject", "the subject is the commitment", 2, digest, "00" * 32)
+    erased("erasure named by another entry", "entry 3 has no such commitment", 3, digest)
+    erased("erasure of what nobody committed to", "entry 2 has another commitment", 2, "00" * 32)
+    erased("erasure by the root alone", "two persons of the registry", 2, digest, level="authority")
 
 
 def authority_cases(cases: Cases) -> None:
@@ -368,3 +388,15 @@ def authority_cases(cases: Cases) -> None:
     by("enrolment by a bank", "the root, or two persons of the registry", **register)
     ended = Transition("mandate", "mandate-1", "end", "active", "ended")
     by("step that the signer may not cause", "the root, or two persons of the registry", effects=(ended,))
+    bank = own(900, "root", "organisation", "org-9", "register", "none", "registered", facts={"kind": "bank"})
+    enrolled = Transition("person", "person-9", "register", "none", "registered")
+    joined = Transition("organisation", "org-8", "register", "none", "registered")
+    granted = Transition("mandate", "mandate-9", "grant", "none", "active")
+    for name, effect in (("ends", ended), ("begins", granted)):
+        said = replace(bank, effects=(effect,))
+        why = "mandates begin and end by an entry's own step"
+        cases.put(f"mandate that {name} beside another step", 14, leaf(at, said, "root"), why, "authority")
+    for name, effect in (("person", enrolled), ("organisation", joined)):
+        said = replace(bank, effects=(effect,))
+        why = "members are registered by an entry's own step"
+        cases.put(f"{name} enrolled beside another step", 14, leaf(at, said, "root"), why, "authority")

@@ -1,5 +1,6 @@
 """The log in a database: append and seal, savepoints, and what makes the writer refuse to sign."""
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ from ledger.errors import LedgerRefusal
 from ledger.log import LedgerTransaction, LogCorrupt, LogMissing
 from ledger.merkle import Frontier, leaf_hash
 from ledger.note import NoteSigner
-from ledger.replay import DuplicateEntry, LedgerState
+from ledger.replay import DuplicateEntry, LedgerState, ReplayRefusal
 from registry.database import Database
 from tests.ledger.test_replay import CLERK, GENESIS, ROOT, adds, leaf, payload
 
@@ -104,6 +105,46 @@ def test_a_refused_entry_leaves_no_row(database: Database) -> None:
         ledger.seal(SIGNER)
     with pytest.raises(DuplicateEntry), database.write() as session:
         LedgerTransaction(session).append(again)  # in another transaction the database knows it
+
+
+def test_an_erasure_names_an_entry_that_committed_to_it_in_this_transaction_or_before(
+    database: Database,
+) -> None:
+    digests = {n: f"{n}" * 64 for n in (2, 3)}
+
+    def sealed(n: int) -> bytes:
+        return leaf(payload(n, commitments={"profile": digests[n]}), CLERK, at_ms=1001)
+
+    def erased(n: int, of: int, index: int) -> bytes:
+        facts: Any = {"commitment": digests[of], "index": index}
+        said = payload(
+            n, type="erase", machine="record", subject=digests[of], action="erase", before="kept",
+            after="erased", facts=facts,
+        )  # fmt: skip
+        return leaf(said, CLERK, at_ms=1001)
+
+    with database.write() as session:
+        ledger = LedgerTransaction(session)
+        ledger.append(sealed(2))
+        ledger.seal(SIGNER)
+    with database.write() as session:
+        ledger = LedgerTransaction(session)
+        ledger.append(sealed(3))
+        for of, index in ((2, 3), (2, 1), (3, 2)):
+            with pytest.raises(ReplayRefusal, match="no such commitment"), ledger.savepoint():
+                ledger.append(erased(9, of, index))
+        ledger.append(erased(4, 2, 2))
+        ledger.append(erased(5, 3, 3))
+        ledger.seal(SIGNER)
+    state = LedgerState()
+    with database.read() as session:
+        for one in log.leaves(session, 0, 4):
+            state.apply(one)
+        with pytest.raises(ReplayRefusal, match="no such commitment"):
+            copy.deepcopy(state).apply(erased(9, 2, 3))
+        for one in log.leaves(session, 4, 6):
+            state.apply(one)
+    assert state.size == 6
 
 
 def test_a_leaf_that_changes_between_hash_and_seal_is_never_signed(database: Database) -> None:

@@ -147,10 +147,18 @@ def test_a_key_is_registered_once_and_to_one_person() -> None:
         begun().apply(leaf(adds(2, CLERK, "somebody else"), ROOT))
     with refused(ReplayRefusal, "registered already"):
         begun().apply(leaf(adds(2, ROOT), ROOT))
-    twice = adds(2, STRANGER)
-    keys: Any = twice.facts["keys"]
-    with refused(ReplayRefusal, "registered already"):
-        begun().apply(leaf(replace(twice, facts={"keys": keys * 2}), ROOT))
+
+
+def test_one_key_is_added_at_a_time_and_under_its_own_id() -> None:
+    good = adds(2, STRANGER)
+    key, another = (key_of(one, "clerk") for one in (STRANGER, SigningKey.from_seed(b"4" * 32)))
+    for keys in ([key, key], [key, another], [another, key], [another]):
+        facts: Any = {"keys": keys}
+        with refused(ReplayRefusal, "one key is added"):
+            begun().apply(leaf(replace(good, facts=facts), ROOT))
+    with refused(ReplayRefusal, "one key is added"):
+        begun().apply(leaf(replace(good, subject=CLERK.keyid, before="active"), ROOT))
+    assert begun().apply(leaf(good, ROOT)).index == 2
 
 
 @pytest.mark.parametrize(

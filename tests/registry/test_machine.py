@@ -51,3 +51,15 @@ def test_a_step_that_an_entry_causes_follows_the_same_rule() -> None:
     for signers in (signed(FIRST), signed(FIRST, Mandate("m5", "p5", "other firm", Role.ENTERPRISE))):
         with pytest.raises(NotAuthorised):
             check_carried("retirement", "confirm", RULE, signers)
+
+
+@pytest.mark.parametrize(
+    "machine, action",
+    [("mandate", "end"), ("person", "register"), ("organisation", "register"), ("key", "add")],
+)
+def test_who_may_act_is_changed_by_nobody_beside_another_step(machine: str, action: str) -> None:
+    """Not even by the root, who may take the step as an entry of its own."""
+    root = Mandate("root", "root", "registry", Role.ROOT)
+    with pytest.raises(NotAuthorised, match="an entry of its own"):
+        check_carried(machine, action, step("done", Role.ROOT), signed(root))
+    check_carried("key", "succeed", step("active", Role.ROOT), signed(root))

@@ -178,6 +178,14 @@ def test_a_step_that_an_entry_causes_is_one_its_signers_may_take(forger: Forger)
     assert any("causes mandate end" in finding for finding in forger.findings())
 
 
+def test_a_mandate_ends_by_an_entry_of_its_own_and_beside_no_other(forger: Forger) -> None:
+    """Even the root, who may end it: who looks for the end looks at entries of mandates."""
+    bank = forger.people.member(Role.BANK, "bank A")
+    ends = Transition("mandate", bank.id, "end", "active", "ended")
+    forger.write(registers(ROOT, effects=(ends,)), forger.key(ROOT))
+    assert any("causes mandate end" in finding for finding in forger.findings())
+
+
 def test_a_step_is_in_its_table(forger: Forger) -> None:
     admin = forger.people.member(Role.REGISTRY_ADMIN, "registry A")
     forger.write(says(admin, "mandate", "renew", "active", "active", subject=admin.id), forger.key(admin))
