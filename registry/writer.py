@@ -81,12 +81,13 @@ class _Committed:
 
     group: list[_Job[Any]]
     answers: list[_Answer]
-    logged: bool
+    size: int
+    """Of the log, as it was committed: what is answered may lie anywhere below it."""
 
 
 class Writer:
-    """Runs jobs `(session, ledger) -> result` in groups. `publish` is called after each commit that logged
-    something. `signers` gives what signs for the log's keys in force, or raises `LogKeyNotHeld`; they are
+    """Runs jobs `(session, ledger) -> result` in groups. `publish` is called after each commit by which the log
+    has grown. `signers` gives what signs for the log's keys in force, or raises `LogKeyNotHeld`; they are
     asked for within each transaction, because another process may have changed the keys.
     """
 
@@ -176,12 +177,14 @@ class Writer:
         of its own it answers nobody.
         """
         failure: BaseException | None = None
-        last = False
+        last, public = False, 0
         while not last:
             groups, last = self._take_committed()
+            size = max((committed.size for committed in groups), default=0)
             try:
-                if failure is None and any(committed.logged for committed in groups):
+                if failure is None and size > public:  # also what another process has committed meanwhile
                     self._publish()
+                    public = size
             except BaseException as fault:
                 failure = fault
             for committed in groups:
@@ -229,29 +232,29 @@ class Writer:
         if not group:
             return
         try:
-            answers, logged = self._transact(group, savepoints=False)
+            answers, size = self._transact(group, savepoints=False)
         except _DoAgain:
-            answers, logged = self._transact(group, savepoints=True)
+            answers, size = self._transact(group, savepoints=True)
         except LogKeyNotHeld as refusal:  # before anything was committed: it was all rolled back
             for job in group:
                 job.future.set_exception(refusal)
             return
-        self._committed.put(_Committed(group, answers, logged))
+        self._committed.put(_Committed(group, answers, size))
 
-    def _transact(self, group: list[_Job[Any]], *, savepoints: bool) -> tuple[list[_Answer], bool]:
-        """One transaction with all jobs of the group; their answers, and whether anything was logged."""
+    def _transact(self, group: list[_Job[Any]], *, savepoints: bool) -> tuple[list[_Answer], int]:
+        """One transaction with all jobs of the group; their answers, and the size of the log after it."""
         with self._database.write() as session:
             ledger = LedgerTransaction(session, self._memory, savepoints=savepoints)
             self._signers(ledger.verifiers())  # another process may have changed the log's keys
             try:
                 answers = self._serve(group, session, ledger)
-                sealed = ledger.seal(self._signers(ledger.verifiers())) is not None
+                ledger.seal(self._signers(ledger.verifiers()))
             except (SavepointNeeded, sa.exc.SQLAlchemyError) as reason:
                 if savepoints:
                     raise
                 raise _DoAgain() from reason
         ledger.committed()
-        return answers, sealed
+        return answers, ledger.size
 
     def _serve(self, group: list[_Job[Any]], session: Session, ledger: LedgerTransaction) -> list[_Answer]:
         request_ids = [job.request_id for job in group if job.request_id is not None]
