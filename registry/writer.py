@@ -86,8 +86,8 @@ class _Committed:
 
 
 class Writer:
-    """Runs jobs `(session, ledger) -> result` in groups. `publish` is called after each commit by which the log
-    has grown. `signers` gives what signs for the log's keys in force, or raises `LogKeyNotHeld`; they are
+    """Runs jobs `(session, ledger) -> result` in groups. `publish` is called after a commit when the log has
+    grown. `signers` gives what signs for the log's keys in force, or raises `LogKeyNotHeld`; they are
     asked for within each transaction, because another process may have changed the keys.
     """
 

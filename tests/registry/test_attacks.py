@@ -269,9 +269,10 @@ def test_nobody_takes_the_ids_of_what_follows_from_a_request_of_others(acts: Peo
     seen: list[str] = []
 
     def serve(desk: Desk, command: Agree) -> Answer:
-        system = Machine("organisation", "none", {("none", "note"): step("noted", Role.SYSTEM)})
-        desk.act(PERSON, "register", desk.request_id, commitments={"profile": _profile(desk)})
-        seen.append(desk.consequence(system, "note", "n").payload.id)
+        system = Machine("person", "none", {("none", "note"): step("noted", Role.SYSTEM)})
+        profile = {"profile": _profile(desk)}
+        desk.act(PERSON, "register", desk.request_id, commitments=profile)
+        seen.append(desk.consequence(system, "note", "n", commitments=profile).payload.id)
         return {}
 
     office, request = acts.installation.office, request_id()
