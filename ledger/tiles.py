@@ -18,6 +18,7 @@ from threading import RLock
 from typing import Final, TypeAlias
 
 from ledger.checkpoint import Checkpoint, peek_checkpoint
+from ledger.durable import DurableFolder
 from ledger.errors import MalformedTile, MalformedTree, PublishRefused, TileMissing
 from ledger.merkle import HASH_BYTES, MAX_SIZE, NodeReader, leaf_hash, node_hash, root_from_nodes
 
@@ -26,7 +27,6 @@ TILE_WIDTH: Final = 1 << TILE_HEIGHT
 MAX_LEVEL: Final = 63
 MAX_ENTRY_BYTES: Final = 65_535
 CHECKPOINT: Final = "checkpoint"
-_STAGING: Final = ".staging"
 _CACHED_TILES: Final = 256
 _CACHED_TOPS: Final = 8192
 """Full tiles of which the upper rows are remembered, 2 KB each: enough for two million entries."""
@@ -126,6 +126,7 @@ class TileDirectory:
 
     def __init__(self, path: Path | str) -> None:
         self.path: Final = Path(path)
+        self._files = DurableFolder(self.path)
         self._held = RLock()
         self._depth = 0
         self._full = lru_cache(maxsize=_CACHED_TILES)(self._load_full)
@@ -237,12 +238,12 @@ class TileDirectory:
             if self._depth:
                 yield
                 return
-            self._make_directory(self.path)
+            self._files.make(self.path)
             handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX)
                 self._depth = 1
-                self._clear_staging()
+                self._files.clear_staging()
                 yield
             finally:
                 self._depth = 0
@@ -297,7 +298,7 @@ class TileDirectory:
             if self.root(new.size) != new.root:
                 raise PublishRefused(reason=f"the tiles do not give the root at {new.size} entries")
             if note != self.checkpoint_bytes():
-                self._write(CHECKPOINT, note)
+                self._files.write(CHECKPOINT, note)
 
     def prune_partials(self, start: int = 0) -> int:
         """Delete the partial files of tiles that are public in full; return how many. Readers fall back to
@@ -379,40 +380,12 @@ class TileDirectory:
         try:
             present = (self.path / name).read_bytes()
         except FileNotFoundError:
-            self._write(name, data)
+            self._files.write(name, data)
             return
         if present != data:
             if not repair:
                 raise PublishRefused(reason=f"the public file {name} has other content")
-            self._write(name, data)
-
-    def _write(self, name: str, data: bytes) -> None:
-        """Temporary file, sync, rename, sync of the directory."""
-        target = self.path / name
-        staging = self.path / _STAGING
-        self._make_directory(target.parent)
-        self._make_directory(staging)
-        temporary = staging / name.replace("/", "-")
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-        _sync_directory(target.parent)
-
-    def _make_directory(self, folder: Path) -> None:
-        if folder.is_dir():
-            return
-        self._make_directory(folder.parent)
-        folder.mkdir(exist_ok=True)
-        _sync_directory(folder.parent)
-
-    def _clear_staging(self) -> None:
-        """What a crash left half written. The lock is held, so nobody is writing there."""
-        staging = self.path / _STAGING
-        if staging.is_dir():
-            for leftover in staging.iterdir():
-                leftover.unlink()
+            self._files.write(name, data)
 
 
 def _rows(row: bytes) -> tuple[bytes, ...]:
@@ -425,11 +398,3 @@ def _rows(row: bytes) -> tuple[bytes, ...]:
         )
         rows.append(row)
     return tuple(rows)
-
-
-def _sync_directory(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
