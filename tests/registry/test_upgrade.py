@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -25,6 +26,7 @@ from tests.registry.people import People
 from tests.registry.volumes import emptied
 
 CHECKOUT = Path(__file__).parents[2]
+FONTS = Path("registry/documents/fonts")
 FIRST_RELEASE = "98fb544"
 """The last commit that wrote entries of version 1 only, under schema 0002."""
 
@@ -175,6 +177,7 @@ def test_the_whole_story_of_the_first_release_audits_green_after_the_upgrade(
     first_release: Path, tmp_path: Path
 ) -> None:
     home = Home.at(tmp_path / "demo")
+    shutil.copytree(CHECKOUT / FONTS, first_release / FONTS, dirs_exist_ok=True)  # they are in no commit
     story = "import sys; from pathlib import Path; from registry.demo import run; run(Path(sys.argv[1]))"
     run_old(first_release, "-c", story, str(home.path))
     Installation.open(home).close()
