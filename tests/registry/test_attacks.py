@@ -281,6 +281,22 @@ def test_nobody_takes_the_ids_of_what_follows_from_a_request_of_others(acts: Peo
     assert seen != [str(uuid.uuid5(CONSEQUENCE_NAMESPACE, f"{request}/1"))]
 
 
+def test_no_service_ends_a_mandate_beside_another_act(acts: People) -> None:
+    bank = acts.member(Role.BANK, "bank A")
+    ends = Transition("mandate", bank.id, "end", "active", "ended")
+
+    def serve(desk: Desk, command: Agree) -> Answer:
+        profile = {"profile": _profile(desk)}
+        desk.act(PERSON, "register", desk.request_id, commitments=profile, effects=[ends])
+        return {}
+
+    office, before = acts.installation.office, log_size(acts.installation)
+    office.acts = {**office.acts, "x": Act("x", Agree, serve)}
+    with pytest.raises(NotAuthorised, match="an entry of its own"):
+        office.execute(acts.installation.root, "x", Agree(), request_id())
+    assert log_size(acts.installation) == before
+
+
 def _profile(desk: Desk) -> Any:
     return desk.commitment("profile", Person, name="x")
 
