@@ -158,7 +158,8 @@ def end_mandate(desk: Desk, command: EndMandate) -> Answer:
 
 def record_deposit(desk: Desk, command: RecordDeposit) -> Answer:
     """Money as the bank reports it; a line of a statement counts once."""
-    load_organisation(desk.session, command.organisation)
+    if desk.ledger.source.account(cash_account(command.organisation)) is None:  # opened at registration
+        raise NotFound(kind="organisation", id=command.organisation)
     if desk.must_look and _is_recorded(desk, command.reference):
         raise DepositRecorded(reference=command.reference)
     desk.act(
