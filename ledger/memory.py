@@ -6,9 +6,9 @@ transaction begins with it. What entries change is kept as *changed* and written
 Everything done after a `mark` can be taken back, so that a refused act leaves nothing behind.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 
@@ -38,6 +38,7 @@ MOST_KEPT: Final = 50_000
 Key = str | tuple[str, str]
 Kept = dict[Key, Any]
 _UNKNOWN: Final = object()
+T = TypeVar("T")
 
 
 def _per_table() -> dict[str, dict[Any, Any]]:
@@ -59,6 +60,8 @@ class Memory:
 
     root: bytes = b""
     kept: dict[str, Kept] = field(default_factory=_per_table)
+    recalled: dict[Hashable, Any] = field(default_factory=dict)
+    """What the caller looked up elsewhere and knows to hold as long as nobody else appends."""
     ids: dict[str, bool] = field(default_factory=dict)
     """Entry ids looked for in this transaction, and whether the log has them."""
     log: list[Row] = field(default_factory=list)
@@ -74,6 +77,7 @@ class Memory:
         if self.root != root or sum(map(len, self.kept.values())) > MOST_KEPT:
             for kept in self.kept.values():
                 kept.clear()
+            self.recalled.clear()
         self.root = b""  # until this transaction is committed
         self.ids.clear()
         self._drop_pending()
@@ -81,6 +85,13 @@ class Memory:
     def end(self, root: bytes) -> None:
         """The transaction was committed, and the head has this root now."""
         self.root = root
+
+    def recall(self, key: Hashable, look_up: Callable[[], T]) -> T:
+        """What was looked up before, else now."""
+        if key not in self.recalled:
+            self.recalled[key] = look_up()
+        value: T = self.recalled[key]
+        return value
 
     def mark(self) -> Mark:
         return Mark(len(self._undo), len(self.log), len(self.posting))

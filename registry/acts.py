@@ -32,7 +32,6 @@ from ledger.signed import Signed
 from registry.clock import check_jump, milliseconds
 from registry.database import Committed
 from registry.errors import RegistryRefusal
-from registry.group import group_of
 from registry.keyring import KeyNotHeld, KeyRing
 from registry.machine import (
     MEMBERSHIP,
@@ -324,7 +323,7 @@ class Desk:
 
     def _server_signature(self, person: str, content: bytes) -> Signature:
         """By the person's newest key in server custody. Raises `KeyNotHeld`; `KeyEnded` when it was ended."""
-        keyid = group_of(self.session).recall(
+        keyid = self.ledger.memory.recall(
             ("server_key", person), lambda: self.directory.server_key(self.session, person)
         )
         key = None if keyid is None else self.ledger.source.actor_key(keyid)
@@ -345,7 +344,7 @@ class Desk:
         for own in (ROOT, SYSTEM):
             if key.person == own.person:
                 return Signer(own.person, (own,))
-        mandates = group_of(self.session).recall(
+        mandates = self.ledger.memory.recall(
             ("mandates", key.person), lambda: self.directory.mandates(self.session, key.person)
         )
         return Signer(key.person, mandates)
@@ -359,7 +358,7 @@ class Desk:
         entry = self.ledger.append_signed(at_ms, signed)
         project(self.session, entry, self.projections)
         if any(step.machine in MEMBERSHIP for step in steps_of(entry)):
-            group_of(self.session).forget()
+            self.ledger.memory.recalled.clear()
         self.entries.append(entry)
         return entry
 

@@ -30,6 +30,7 @@ from registry.web.bodies import InputLimits, KeyBeforeUpload, SafeHeaders
 STATIC: Final = Path(__file__).parent / "web" / "static"
 PREFIX: Final = "/api/v1"
 ROOMS: Final[tuple[APIRouter, ...]] = (
+    acts.router,  # first, because it is asked most often
     accounts.router,
     records.router,
     programmes.router,
@@ -41,7 +42,6 @@ ROOMS: Final[tuple[APIRouter, ...]] = (
     market.router,
     retirement.router,
     requests.router,
-    acts.router,
     transparency.router,
 )
 

@@ -3,15 +3,13 @@
 It lives as long as the writer's transaction and is kept in `Session.info`.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -25,18 +23,6 @@ class Group:
     """Request rows that are new and written at the end."""
     loaded: list[object] = field(default_factory=list)
     """Keeps what was read alive, because a session forgets what nobody holds."""
-    _recalled: dict[Hashable, Any] = field(default_factory=dict)
-
-    def recall(self, key: Hashable, look_up: Callable[[], T]) -> T:
-        """What was looked up before in this group, else now."""
-        if key not in self._recalled:
-            self._recalled[key] = look_up()
-        value: T = self._recalled[key]
-        return value
-
-    def forget(self) -> None:
-        """Look everything up anew: members or keys changed, or what changed them was taken back."""
-        self._recalled.clear()
 
     def instant(self, now: Callable[[], datetime]) -> datetime:
         """The clock is read once for a group; its entries are logged at one instant."""

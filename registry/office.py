@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict
@@ -173,18 +173,15 @@ class Office:
 
     def send_all(self, asked: Sequence["Asked"]) -> "list[Future[Outcome]]":
         """Many requests at once, each by itself: one that is refused hinders no other."""
-        futures: list[Future[Outcome]] = []
-        jobs, places = [], []
+        jobs, refused = [], dict[int, Future[Outcome]]()
         for place, one in enumerate(asked):
-            futures.append(Future())
             try:
                 jobs.append((self._job(one), one.request_id))
-                places.append(place)
             except (RegistryRefusal, LedgerRefusal) as refusal:
-                futures[place].set_exception(refusal)
-        for place, future in zip(places, self.writer.submit_all(jobs), strict=True):
-            futures[place] = future
-        return futures
+                refused[place] = Future()
+                refused[place].set_exception(refusal)
+        sent = iter(self.writer.submit_all(jobs))
+        return [refused[place] if place in refused else next(sent) for place in range(len(asked))]
 
     def _job(self, asked: "Asked") -> Callable[[Session, LedgerTransaction], Outcome]:
         """What the writer does with a request: act with the actor's key in server custody or, where the
@@ -311,7 +308,7 @@ class Office:
             request.needed = awaiting.needed
             request.signatures = [{"keyid": s.keyid, "sig": s.sig.hex()} for s in awaiting.signatures]
         except BaseException:
-            group.forget()
+            ledger.memory.recalled.clear()
             raise
         else:
             request.status, request.answer = "done", answer
@@ -354,15 +351,16 @@ class RequestsOfGroup:
         group = group_of(session)
         group.found = dict.fromkeys(request_ids)
         if request_ids:
-            wanted = sa.select(Request).where(Request.id.in_(request_ids))
-            group.found.update((row.id, row) for row in session.scalars(wanted))
+            known = sa.select(Request.id).where(Request.id.in_(request_ids))
+            for request_id in session.execute(known).scalars().all():  # few: nearly all requests are new
+                group.found[request_id] = session.get(Request, request_id)
 
     def end(self, session: Session) -> None:
         made = group_of(session).made.values()
         if made:
             columns = Request.__table__.columns.keys()
             rows = [{name: getattr(request, name) for name in columns} for request in made]
-            session.execute(sa.insert(Request), rows)
+            session.execute(sa.insert(cast("sa.Table", Request.__table__)), rows)
 
 
 def find_request(session: Session, request_id: str) -> Request | None:

@@ -28,6 +28,9 @@ STATE_EVERY: Final = 4096
 """Entries from one `state` entry to the next, at most by one group more."""
 
 
+LAST_STATE: Final = "the last state entry"
+
+
 @dataclass(slots=True)
 class Upkeep:
     """What the registry itself logs at the end of a group (`registry.writer.Writer`)."""
@@ -43,7 +46,7 @@ class Upkeep:
             self._write_state(session, ledger)
 
     def _due(self, session: Session, ledger: LedgerTransaction) -> bool:
-        last, at_ms = self._last(session)
+        last, at_ms = ledger.memory.recall(LAST_STATE, lambda: self._last(session))
         days = {civil_date(from_milliseconds(moment)) for moment in (at_ms, ledger.last_at_ms)}
         return len(days) == 2 or ledger.size - last > self.state_every
 
@@ -86,4 +89,5 @@ class Upkeep:
         )
         envelope = Envelope(payload.to_bytes()).sign(self._system_key(session))
         entry = ledger.append(encode_leaf(ledger.last_at_ms, envelope), check_signatures=False)
+        ledger.memory.recalled[LAST_STATE] = (entry.index, entry.at_ms)
         project(session, entry, self.projections)

@@ -29,7 +29,7 @@ class Waiting:
         """Insert what waits."""
         runs, self._runs = self._runs, []
         for model, rows in runs:
-            self._session.execute(sa.insert(model), rows)
+            self._session.execute(sa.insert(model.__table__), rows)
 
     def mark(self) -> tuple[int, int]:
         """A point to go back to: the number of runs, and of rows in the last one."""

@@ -12,6 +12,7 @@ restart recovers from what is durable.
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -202,29 +203,23 @@ class Writer:
         return [committed for committed in waiting if committed is not None], waiting[-1] is None
 
     def _gather(self) -> tuple[list[_Job[Any]], bool]:
-        """Wait for a job, then take what comes with it; and whether the end mark came.
+        """Wait for a job, then take what comes within 10 ms; and whether the end mark came.
 
         Waiting for company is worth it only where there was company before: a lone client is served at once.
         """
         group: list[_Job[Any]] = []
-        patience_seconds = GATHER_SECONDS if self._had_company else 0
-        last = False
         job = self._jobs.get()
+        until = time.monotonic() + (GATHER_SECONDS if self._had_company else 0)
         while job is not None:
             group.append(job)
             if len(group) >= self.group_size:
                 break
             try:
-                if self._jobs.empty():
-                    job = self._jobs.get(timeout=patience_seconds if len(group) == 1 else 0.0001)
-                else:
-                    job = self._jobs.get_nowait()
+                job = self._jobs.get(timeout=max(until - time.monotonic(), 0))
             except queue.Empty:
                 break
-        else:
-            last = True
         self._had_company = len(group) > 1
-        return group, last
+        return group, job is None
 
     def _write(self, group: list[_Job[Any]]) -> None:
         # From here on a job cannot be cancelled; one that was is left out.
