@@ -98,5 +98,7 @@ def grounds(request: pytest.FixtureRequest, dialect: str) -> Grounds:
 
 
 def create_database(cluster: Cluster, template: str, name: str) -> None:
+    """A copy of the template, also where the tests of a module came in two portions."""
     with psycopg.connect(cluster.conninfo(), autocommit=True) as connection:
+        connection.execute(f"drop database if exists {name} with (force)".encode())
         connection.execute(f"create database {name} template {template}".encode())

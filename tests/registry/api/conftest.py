@@ -33,5 +33,6 @@ def postgres_for(request: pytest.FixtureRequest, name: str) -> str:
     """A migrated database of this name."""
     cluster: Cluster = request.getfixturevalue("postgres_template")
     with psycopg.connect(cluster.conninfo(), autocommit=True) as connection:
+        connection.execute(SQL("drop database if exists {} with (force)").format(Identifier(name)))
         connection.execute(SQL("create database {} template migrated").format(Identifier(name)))
     return cluster.url(name)
