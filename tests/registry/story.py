@@ -413,7 +413,7 @@ def _copy(
 def _copy_database(request: pytest.FixtureRequest, template: str, name: str) -> str:
     cluster: Cluster = request.getfixturevalue("postgres_template")
     with psycopg.connect(cluster.conninfo(), autocommit=True) as connection:
-        connection.execute(f"drop database if exists {name} with (force)")  # of an earlier portion of a module
+        connection.execute(f"drop database if exists {name} with (force)")  # of an earlier portion
         connection.execute(f"create database {name} template {template}")
     return cluster.url(name)
 
