@@ -31,6 +31,8 @@ from registry.waiting import begin_waiting
 
 GROUP_SIZE = 256
 GATHER_SECONDS = 0.010
+LULL_SECONDS = 0.002
+"""When nothing comes for so long, nothing is waited for: all who ask have asked."""
 
 _log = logging.getLogger(__name__)
 
@@ -215,7 +217,7 @@ class Writer:
             if len(group) >= self.group_size:
                 break
             try:
-                job = self._jobs.get(timeout=max(until - time.monotonic(), 0))
+                job = self._jobs.get(timeout=max(min(until - time.monotonic(), LULL_SECONDS), 0))
             except queue.Empty:
                 break
         self._had_company = len(group) > 1
