@@ -59,7 +59,8 @@ def table() -> str:
         return "No run has been kept yet: `make test-slow` writes them."
     facts = ", ".join(f"{name} {value}" for name, value in campaigns[0]["machine"].items())
     newest = max(content["measured_on"] for content in campaigns)
-    return "\n".join([f"Last run on {newest} by `make test-slow`. Machine: {facts}.", "", *_rows(campaigns)])
+    about = f"Kept by the tests of `make test-slow`, the newest on {newest}. Machine: {facts}."
+    return "\n".join([about, "", *_rows(campaigns)])
 
 
 def _rows(campaigns: list[dict[str, Any]]) -> Iterator[str]:
