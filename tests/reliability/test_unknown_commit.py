@@ -47,7 +47,7 @@ def lose_one(proxy: LossyProxy, ground: Ground, how: str) -> list[str]:
             stopped = future.exception(60)
             assert isinstance(stopped, WriterStopped)
             assert isinstance(stopped.__cause__, sa.exc.OperationalError)
-        assert proxy.lost.is_set()
+        assert proxy.lost.wait(10)  # the proxy says so just after it has cut the line
         with pytest.raises(WriterStopped):
             installation.office.execute(*asked(ground, done), done)
         return requests
@@ -89,5 +89,6 @@ def test_a_hundred_lost_commits_on_one_log(
     for number in range(100):
         requests = lose_one(proxy, ground, how)
         judge(ground, Said(set(requests)), verdict, go=go_oracle, audited=number % 20 == 19)
-    assert committed_size(ground.home) == before + 100 * (1 + GROUP)
+    of_the_books = committed_size(ground.home) - before - 100 * (1 + GROUP)
+    assert of_the_books in (0, 1)  # a `state` entry, where a day has begun since the home was made
     figures.tell(f"commits lost {how}", rounds=100, doubled=verdict.doubled, lost=verdict.lost)
