@@ -11,6 +11,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from nacl.bindings import crypto_sign_open
 from nacl.exceptions import BadSignatureError
 
@@ -121,14 +122,8 @@ class SigningKey:
         return self._private.sign(message)
 
     def to_pem(self, passphrase: bytes) -> bytes:
-        """Encrypted PKCS#8. An empty passphrase is refused: a key is never stored in the clear."""
-        if not passphrase:
-            raise MalformedKey(reason="a private key is stored under a passphrase")
-        return self._private.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.BestAvailableEncryption(passphrase),
-        )
+        """Encrypted PKCS#8, as `encrypted_pem`."""
+        return encrypted_pem(self._private, passphrase)
 
     @classmethod
     def from_pem(cls, pem: bytes, passphrase: bytes) -> "SigningKey":
@@ -136,10 +131,26 @@ class SigningKey:
 
         Raises `MalformedKey` for a wrong passphrase or another kind.
         """
-        try:
-            private = serialization.load_pem_private_key(pem, passphrase)
-        except (ValueError, TypeError):
-            raise MalformedKey(reason="it is not a private key under this passphrase") from None
+        private = opened_pem(pem, passphrase)
         if not isinstance(private, Ed25519PrivateKey):
             raise MalformedKey(reason="it is not an Ed25519 key")
         return cls(private)
+
+
+def encrypted_pem(private: Ed25519PrivateKey | MLDSA44PrivateKey, passphrase: bytes) -> bytes:
+    """A private key as encrypted PKCS#8; an empty passphrase is refused: no key is stored in the clear."""
+    if not passphrase:
+        raise MalformedKey(reason="a private key is stored under a passphrase")
+    return private.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(passphrase),
+    )
+
+
+def opened_pem(pem: bytes, passphrase: bytes) -> object:
+    """The private key, of whatever kind, in an encrypted PKCS#8 file. Raises `MalformedKey`."""
+    try:
+        return serialization.load_pem_private_key(pem, passphrase)
+    except (ValueError, TypeError):
+        raise MalformedKey(reason="it is not a private key under this passphrase") from None

@@ -28,28 +28,9 @@ from ledger.memory import Memory, MemorySource
 from ledger.merkle import EMPTY_ROOT, Frontier, leaf_hash
 from ledger.note import NoteVerifier, Signer
 from ledger.replay import Entry, LedgerState
-from ledger.rows import account_of, block_of, books_rows, key_row, log_key_of, posting_rows
+from ledger.rows import log_key_of
 from ledger.signed import Signed
 from ledger.stored import stored_state
-
-__all__ = [
-    "LedgerTransaction",
-    "LogCorrupt",
-    "LogMissing",
-    "SavepointNeeded",
-    "account_of",
-    "block_of",
-    "books_rows",
-    "create",
-    "key_row",
-    "last_checkpoint",
-    "leaves",
-    "ledger_source",
-    "log_keys",
-    "origin",
-    "posting_rows",
-    "size",
-]
 
 
 class LogMissing(LedgerRefusal):

@@ -8,10 +8,10 @@ What is signed commits to the cosigner's name, to the time, and to the whole che
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA44PublicKey
 
 from ledger.errors import MalformedKey, SignatureRefused
+from ledger.keys import encrypted_pem, opened_pem
 
 PUBLIC_KEY_BYTES: Final = 1312
 ML_DSA_SIGNATURE_BYTES: Final = 2420
@@ -68,22 +68,13 @@ class MlDsaKey:
         return self._private.sign(message)
 
     def to_pem(self, passphrase: bytes) -> bytes:
-        """Encrypted PKCS#8. An empty passphrase is refused: a key is never stored in the clear."""
-        if not passphrase:
-            raise MalformedKey(reason="a private key is stored under a passphrase")
-        return self._private.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.BestAvailableEncryption(passphrase),
-        )
+        """Encrypted PKCS#8, as `ledger.keys.encrypted_pem`."""
+        return encrypted_pem(self._private, passphrase)
 
     @classmethod
     def from_pem(cls, pem: bytes, passphrase: bytes) -> "MlDsaKey":
         """The key of an encrypted PKCS#8 file. Raises `MalformedKey`."""
-        try:
-            private = serialization.load_pem_private_key(pem, passphrase)
-        except (ValueError, TypeError):
-            raise MalformedKey(reason="it is not a private key under this passphrase") from None
+        private = opened_pem(pem, passphrase)
         if not isinstance(private, MLDSA44PrivateKey):
             raise MalformedKey(reason="it is not an ML-DSA-44 key")
         return cls(private)

@@ -152,8 +152,7 @@ class Cosigner:
 
     def __post_init__(self) -> None:
         _check_name(self.name)
-        if not 0 <= self.time_s <= _MAX_TIME:
-            raise MalformedNote(reason="a cosignature time is POSIX seconds")
+        _check_time(self.time_s)
 
     @property
     def verifier(self) -> NoteVerifier:
@@ -177,8 +176,7 @@ class MlDsaCosigner:
 
     def __post_init__(self) -> None:
         _check_name(self.name)
-        if not 0 <= self.time_s <= _MAX_TIME:
-            raise MalformedNote(reason="a cosignature time is POSIX seconds")
+        _check_time(self.time_s)
 
     @property
     def verifier(self) -> NoteVerifier:
@@ -321,6 +319,11 @@ def _subtree(cosigner: str, text: str, time_s: int) -> bytes:
 
 def _is_name(name: str) -> bool:
     return bool(name) and name.isprintable() and not any(c.isspace() or c == "+" for c in name)
+
+
+def _check_time(time_s: int) -> None:
+    if not 0 <= time_s <= _MAX_TIME:
+        raise MalformedNote(reason="a cosignature time is POSIX seconds")
 
 
 def _check_name(name: str) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from ledger import tables
 from ledger.books import Block
 from ledger.canonical import JsonValue
-from ledger.log import block_of
+from ledger.rows import block_of
 from ledger.units import UnitRange
 from registry.documents.serials import FORMAT_VERSION, Serial, UnitKind
 from registry.issuance.models import Batch, HomeRange
