@@ -96,3 +96,8 @@ class Home:
     @property
     def rasters(self) -> Path:
         return self.path / "rasters"
+
+    @property
+    def files(self) -> Path:
+        """Uploads as they came, by their digest (`registry.files`)."""
+        return self.path / "files"
