@@ -1,6 +1,6 @@
 """Parcel files: zipped shapefile, GeoPackage and GeoJSON in; zipped shapefile and GeoJSON out.
 
-Files come from strangers, so they are opened by a confined child process (`vector_worker`). A file is read
+Files come from strangers, so they are opened by a confined child process (`reading.worker`). A file is read
 completely or refused; what is wrong with single rows is listed row by row, and no row is dropped.
 """
 
@@ -23,7 +23,6 @@ import pyproj
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from geo import vector_worker
 from geo.crs import CrsInput, Polygonal, crs_text, parse_crs, parts_of, to_store
 from geo.errors import (
     AttributeNotWritable,
@@ -38,8 +37,9 @@ from geo.errors import (
     TooManyVertices,
 )
 from geo.polygon import MAX_VERTICES, canonical, check_valid, polygonal
-
-Attribute = str | int | float | None
+from geo.reading import worker
+from geo.reading.rows import Attribute as Attribute
+from geo.reading.rows import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def read_parcels(
     file = Path(path).resolve()
     kind = _kind(file, limits)
     with tempfile.TemporaryDirectory(prefix="tanhui-read-") as folder:
-        task = vector_worker.Task(
+        task = Task(
             path=str(file),
             kind=kind,
             folder=folder,
@@ -177,10 +177,10 @@ def _guess(start: bytes) -> str:
     return "empty" if not start else "of an unknown kind"
 
 
-def _run(task: vector_worker.Task) -> None:
+def _run(task: Task) -> None:
     """Run the reader; it may take a second longer on the wall than on the processor."""
     stopped = {"seconds": task.seconds, "memory_mib": task.memory_mib}
-    command = [sys.executable, "-I", vector_worker.__file__, json.dumps(asdict(task))]
+    command = [sys.executable, "-I", worker.__file__, json.dumps(asdict(task))]
     try:
         done = subprocess.run(
             command,
@@ -228,7 +228,7 @@ def _other_drivers() -> str:
 
     Asked of a process of its own, as GDAL and what pyogrio brings along would stay in this one for good.
     """
-    command = [sys.executable, "-I", vector_worker.__file__, vector_worker.LIST_DRIVERS]
+    command = [sys.executable, "-I", worker.__file__, worker.LIST_DRIVERS]
     listed = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True, text=True)
     return listed.stdout.strip()
 

@@ -1,0 +1,129 @@
+"""GeoJSON (RFC 7946), read without GDAL."""
+
+import json
+import math
+import struct
+from pathlib import Path
+from typing import Any
+
+from geo.errors import (
+    CoordinatesOutOfRange,
+    GeometryEmpty,
+    GeometryNotPolygonal,
+    GeometryUnreadable,
+    GeoRefusal,
+    NotGeoJson,
+    TooManyFeatures,
+)
+from geo.reading.rows import Attribute, Read, Row, Task, row_of
+
+
+def read_geojson(path: Path, task: Task) -> Read:
+    """Read a FeatureCollection or Feature (RFC 7946); a `crs` member of the older draft is honoured."""
+    try:
+        document = json.loads(path.read_bytes().decode("utf-8-sig"), parse_constant=_no_constant)
+    except UnicodeDecodeError as error:
+        raise NotGeoJson(reason="not_utf8", detail=f"byte {error.start}") from error
+    except RecursionError as error:
+        raise NotGeoJson(reason="nesting", detail="brackets nest too deep") from error
+    except ValueError as error:
+        raise NotGeoJson(reason="not_json", detail=str(error)[:80]) from error
+    features = _features(document)
+    if len(features) > task.max_features:
+        raise TooManyFeatures(count=len(features), limit=task.max_features)
+    rows = [_geojson_row(number, feature) for number, feature in enumerate(features, start=1)]
+    return Read(rows, _geojson_crs(document), "geojson", "utf-8", "format")
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _features(document: Any) -> list[Any]:
+    kind = document.get("type") if isinstance(document, dict) else None
+    if kind == "FeatureCollection" and isinstance(document.get("features"), list):
+        return list(document["features"])
+    if kind == "Feature":
+        return [document]
+    raise NotGeoJson(reason="structure", detail="neither a FeatureCollection nor a Feature")
+
+
+def _geojson_crs(document: dict[str, Any]) -> str:
+    crs = document.get("crs")
+    if crs is None:
+        return "OGC:CRS84"
+    try:
+        name = str(crs["properties"]["name"])
+    except (KeyError, TypeError) as error:
+        raise NotGeoJson(reason="structure", detail="the member crs has no name") from error
+    return "OGC:CRS84" if name.upper().endswith("CRS84") else name
+
+
+def _geojson_row(number: int, feature: Any) -> Row:
+    if not isinstance(feature, dict) or feature.get("type") != "Feature":
+        raise NotGeoJson(reason="structure", detail=f"member {number} is not a Feature")
+    properties = feature.get("properties") or {}
+    if not isinstance(properties, dict):
+        raise NotGeoJson(reason="structure", detail=f"the properties of feature {number} are not an object")
+    attributes = {str(k): _json_value(v) for k, v in properties.items()}
+    shape = feature.get("geometry")
+    if shape is None:
+        return Row(attributes, None, GeometryEmpty())
+    try:
+        return row_of(attributes, _geojson_wkb(shape))
+    except GeoRefusal as problem:
+        return Row(attributes, None, problem)
+
+
+def _json_value(value: Any) -> Attribute:
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def _geojson_wkb(shape: Any) -> bytes:
+    kind = shape.get("type") if isinstance(shape, dict) else None
+    if kind not in ("Polygon", "MultiPolygon"):
+        raise GeometryNotPolygonal(found=str(kind)[:40])
+    coordinates = shape.get("coordinates")
+    if kind == "Polygon":
+        return _polygon_wkb(coordinates)
+    parts = [_polygon_wkb(part) for part in _list(coordinates)]
+    return struct.pack("<BII", 1, 6, len(parts)) + b"".join(parts)
+
+
+def _polygon_wkb(rings: Any) -> bytes:
+    packed = [_ring_wkb(ring) for ring in _list(rings)]
+    return struct.pack("<BII", 1, 3, len(packed)) + b"".join(packed)
+
+
+def _ring_wkb(ring: Any) -> bytes:
+    points = [_position(p) for p in _list(ring)]
+    if len(points) < 4:
+        raise GeometryUnreadable(reason=f"a ring of {len(points)} positions")
+    if points[0] != points[-1]:
+        raise GeometryUnreadable(reason="a ring that is not closed")
+    return struct.pack("<I", len(points)) + b"".join(struct.pack("<dd", x, y) for x, y in points)
+
+
+def _position(value: Any) -> tuple[float, float]:
+    numbers = _list(value)
+    if len(numbers) < 2 or any(isinstance(n, bool) or not isinstance(n, int | float) for n in numbers[:2]):
+        raise GeometryUnreadable(reason="a position that is not two numbers")
+    try:
+        x, y = float(numbers[0]), float(numbers[1])
+    except OverflowError as error:
+        raise CoordinatesOutOfRange(x=str(numbers[0])[:40], y=str(numbers[1])[:40]) from error
+    if not (math.isfinite(x) and math.isfinite(y)):
+        raise CoordinatesOutOfRange(x=str(x), y=str(y))
+    return x, y
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise GeometryUnreadable(reason="coordinates that are not nested lists")
+    return value

@@ -1,0 +1,148 @@
+"""Shapefiles, read with a GDAL that has no other driver, in the encoding that the file was written in."""
+
+import math
+import struct
+from pathlib import Path
+from typing import Any, Final
+
+from geo.errors import EncodingUnknown, NotAShapefile, PrjMissing, TooManyFeatures
+from geo.reading.rows import Attribute, Read, Task, row_of
+
+ALLOWED_DRIVERS: Final = frozenset({"ESRI Shapefile", "MEM", "Memory"})
+_CODE_PAGES: Final = {
+    "utf-8": "utf-8", "utf8": "utf-8", "65001": "utf-8",
+    "gbk": "gb18030", "gb2312": "gb18030", "gb18030": "gb18030", "936": "gb18030", "cp936": "gb18030",
+    "54936": "gb18030", "euc-cn": "gb18030", "big5": "big5", "950": "big5", "cp950": "big5",
+    "iso-8859-1": "iso-8859-1", "iso88591": "iso-8859-1", "88591": "iso-8859-1", "iso8859-1": "iso-8859-1",
+    "1252": "cp1252", "cp1252": "cp1252", "windows-1252": "cp1252", "ansi 1252": "cp1252",
+    "ascii": "ascii", "us-ascii": "ascii",
+}  # fmt: skip
+_LANGUAGE_DRIVERS: Final = {0x4D: "gb18030", 0x7A: "gb18030", 0x4F: "big5", 0x78: "big5", 0x03: "cp1252"}
+
+
+def read_shapefile(files: dict[str, Path], task: Task) -> Read:
+    """Read one unpacked shapefile with GDAL, after its three files have been found to agree with each
+    other.
+    """
+    for ending in (".shp", ".shx", ".dbf"):
+        if ending not in files:
+            raise NotAShapefile(reason="member_missing", detail=f"there is no {ending}")
+    if ".prj" not in files and not task.crs_declared:
+        raise PrjMissing(member=".prj")
+    count = _check_shapefile(files)
+    if count > task.max_features:
+        raise TooManyFeatures(count=count, limit=task.max_features)
+    names, columns, geometries = _read_gdal(files[".shp"])
+    if len(geometries) != count:
+        detail = f"{len(geometries)} of {count} records could be read"
+        raise NotAShapefile(reason="counts_differ", detail=detail)
+    encoding, source = _encoding(files, task, names, columns)
+    decoded = [_text(name, encoding, 0, name) for name in names]
+    rows = []
+    for i in range(count):
+        attributes: dict[str, Attribute] = {
+            name: _cell(column[i], encoding, i + 1, name)
+            for name, column in zip(decoded, columns, strict=True)
+        }
+        rows.append(row_of(attributes, geometries[i]))
+    crs = files[".prj"].read_bytes()[:65_537].decode("utf-8", "replace") if ".prj" in files else None
+    return Read(rows, crs, "shapefile", encoding, source)
+
+
+def _check_shapefile(files: dict[str, Path]) -> int:
+    """Number of records, the same in all three files, all of them inside the .shp."""
+    shp, shx, dbf = (files[e].read_bytes() for e in (".shp", ".shx", ".dbf"))
+    for ending, data in ((".shp", shp), (".shx", shx)):
+        if len(data) < 100 or data[:4] != b"\x00\x00\x27\x0a":
+            raise NotAShapefile(reason="header", detail=f"{ending} does not begin as it must")
+    if len(dbf) < 33:
+        raise NotAShapefile(reason="header", detail=".dbf is too short")
+    count, rest = divmod(len(shx) - 100, 8)
+    records, header, length = struct.unpack("<IHH", dbf[4:12])
+    if rest or records != count:
+        raise NotAShapefile(reason="counts_differ", detail=f"{count} outlines and {records} attribute rows")
+    if len(dbf) < header + records * length:
+        raise NotAShapefile(reason="truncated", detail=".dbf ends early")
+    for offset, size in struct.iter_unpack(">ii", shx[100:]):
+        if offset < 50 or size < 2 or 2 * offset + 8 + 2 * size > len(shp):
+            raise NotAShapefile(reason="truncated", detail=".shp ends before its last record")
+    if any(dbf[header + i * length] == 0x2A for i in range(records)):
+        raise NotAShapefile(reason="counts_differ", detail=".dbf has rows marked as deleted; pack it first")
+    return count
+
+
+def other_drivers() -> list[str]:
+    """Drivers of this process's GDAL that nothing here needs, by name."""
+    import pyogrio
+
+    return sorted(set(pyogrio.list_drivers()) - ALLOWED_DRIVERS)
+
+
+def _read_gdal(shp: Path) -> tuple[list[str], list[list[Any]], list[bytes | None]]:
+    """Field names and text as Latin-1, so that every byte survives until the encoding is known."""
+    import pyogrio.errors
+    import pyogrio.raw
+
+    if left := other_drivers():
+        raise RuntimeError(f"drivers that should be off are on: {left}")
+    try:
+        meta, _, geometry, columns = pyogrio.raw.read(str(shp), encoding="ISO-8859-1", force_2d=True)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, RuntimeError) as error:
+        raise NotAShapefile(reason="unreadable", detail=type(error).__name__) from error
+    if geometry is None:
+        raise NotAShapefile(reason="unreadable", detail="the records hold no outlines")
+    values = [_column(c, str(t)) for c, t in zip(columns, meta["dtypes"], strict=True)]
+    return [str(name) for name in meta["fields"]], values, list(geometry)
+
+
+def _column(values: Any, dtype: str) -> list[Any]:
+    if values.dtype.kind == "M":
+        return [None if v is None else str(v) for v in values.astype("datetime64[D]").astype(object)]
+    if dtype.startswith(("int", "uint")) and values.dtype.kind == "f":
+        return [None if math.isnan(v) else int(v) for v in values.tolist()]
+    return list(values.tolist())
+
+
+def _cell(value: Any, encoding: str, row: int, name: str) -> Attribute:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, int | float):
+        return value
+    return _text(str(value), encoding, row, name)
+
+
+def _text(latin: str, encoding: str, row: int, name: str) -> str:
+    try:
+        return latin.encode("iso-8859-1").decode(encoding)
+    except UnicodeDecodeError as error:
+        raise EncodingUnknown(encoding=encoding, row=row, field=name) from error
+
+
+def _encoding(
+    files: dict[str, Path], task: Task, names: list[str], columns: list[list[Any]]
+) -> tuple[str, str]:
+    """Declared by the caller, by .cpg, by the language byte of the .dbf; else strict UTF-8, else GB18030."""
+    if task.encoding is not None:
+        return _code_page(task.encoding), "declared"
+    if ".cpg" in files:
+        return _code_page(files[".cpg"].read_bytes()[:64].decode("ascii", "replace")), "cpg"
+    with files[".dbf"].open("rb") as dbf:
+        language = dbf.read(30)[29]
+    if language in _LANGUAGE_DRIVERS:
+        return _LANGUAGE_DRIVERS[language], "ldid"
+    texts = [*names, *(v for column in columns for v in column if isinstance(v, str))]
+    raw = b"\n".join(text.encode("iso-8859-1") for text in texts)
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return "gb18030", "guess"
+    return "utf-8", "guess"
+
+
+def _code_page(name: str) -> str:
+    found = _CODE_PAGES.get(name.strip("\ufeff\x00 \r\n\t").lower())
+    if found is None:
+        raise EncodingUnknown(encoding=name.strip()[:32], row=0, field=".cpg")
+    return found
