@@ -15,6 +15,7 @@ from registry.estimates import routes as estimates
 from registry.installation import Installation
 from registry.issuance import routes as issuance
 from registry.market import routes as market
+from registry.parcels import import_routes as parcel_imports
 from registry.parcels import routes as parcels
 from registry.programmes import routes as programmes
 from registry.projects import routes as projects
@@ -34,6 +35,7 @@ ROOMS: Final[tuple[APIRouter, ...]] = (
     accounts.router,
     records.router,
     programmes.router,
+    parcel_imports.router,
     parcels.router,
     projects.router,
     estimates.router,

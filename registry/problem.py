@@ -64,7 +64,7 @@ from registry.estimates.methods import errors as methods
 from registry.issuance import rules as issuance
 from registry.language import Language, chosen, sentence, translate
 from registry.market import rules as market
-from registry.parcels import imports, mapping
+from registry.parcels import mapping, report
 from registry.parcels import rules as parcels
 from registry.programmes import rules as programmes
 from registry.projects import rules as projects
@@ -147,7 +147,7 @@ STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     parcels.ImportRefused: UNPROCESSABLE,
     parcels.OwnerUnstated: UNPROCESSABLE,
     parcels.MappingUnreadable: UNPROCESSABLE,
-    imports.RowRefused: UNPROCESSABLE,
+    report.RowRefused: UNPROCESSABLE,
     mapping.FieldRefused: UNPROCESSABLE,
     projects.ProjectRefused: CONFLICT,
     projects.ParcelNamedTwice: UNPROCESSABLE,

@@ -11,8 +11,9 @@ from geo.polygon import from_wkb
 from registry.demo.story import CountyProject, Story
 from registry.estimates.methods import DEFAULT_METHOD
 from registry.machine import Role
-from registry.parcels.imports import ImportReport, LiesOnParcel, RowsShareSliver, import_file
+from registry.parcels.imports import import_file
 from registry.parcels.models import ParcelDraft
+from registry.parcels.report import ImportReport, LiesOnParcel, RowsShareSliver
 from registry.parcels.rules import mu_of_cm2
 from registry.parcels.service import AcceptParcel, FindEligible, SubmitParcel
 from registry.programmes.service import programme_file

@@ -18,8 +18,8 @@ from geo.vector import FeatureRow, LandRow, ParcelFile, examine, read_parcels, w
 from registry.demo.files import LAND_COVER, Files
 from registry.estimates.methods import read_plots
 from registry.estimates.rasters import FOREST_CLASSES
-from registry.parcels.imports import RowProblem
 from registry.parcels.mapping import FieldMap, columns_of, load_mapping
+from registry.parcels.report import RowProblem
 from registry.parcels.rules import ImportRefused
 
 ASSUMED_SD_SHARE: Final = 0.3

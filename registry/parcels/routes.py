@@ -1,17 +1,14 @@
-"""Parcels over HTTP: import a file, look through the drafts, submit and review."""
+"""Parcels over HTTP: look through the drafts, submit and review. Files come in by `import_routes`."""
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import shapely
 import sqlalchemy as sa
-from fastapi import APIRouter, File, Form, Request, Response, UploadFile
-from fastapi.responses import JSONResponse
-from pydantic import TypeAdapter, ValidationError
+from fastapi import APIRouter, Request, Response
 
 from registry.accounts.service import NotFound
-from registry.parcels.imports import import_file
 from registry.parcels.models import Parcel, ParcelDraft
 from registry.parcels.rules import mu_of_cm2
 from registry.parcels.service import (
@@ -26,21 +23,15 @@ from registry.parcels.service import (
 from registry.web.api import (
     PAGE_SIZE,
     READ_PROBLEMS,
-    Acting,
     ActRoute,
     Caller,
     Cursor,
     Known,
     Limit,
-    PlainForm,
     Reading,
-    Running,
     add_acts,
     page_of,
-    problem_responses,
-    request_invalid,
 )
-from registry.web.uploads import uploaded
 
 router = APIRouter(tags=["parcels"])
 
@@ -54,58 +45,6 @@ add_acts(
     ActRoute("parcel.return", ReturnParcel, "/parcels/{parcel}/return", "Return a parcel to its owner"),
     ActRoute("parcel.reject", RejectParcel, "/parcels/{parcel}/rejection", "Reject a parcel"),
 )
-
-OWNERS = TypeAdapter(dict[str, str])
-
-
-@router.post(
-    "/parcel-imports",
-    summary="Import a parcel file: every row becomes a draft, or none does",
-    status_code=201,
-    responses=problem_responses(400, 401, 403, 404, 409, 413, 422, 500, 503),
-)
-def import_parcels(
-    running: Running,
-    by: Acting,
-    file: Annotated[UploadFile, File(description="zipped shapefile, GeoPackage or GeoJSON")],
-    programme: Annotated[PlainForm, Form(description="whose tolerances hold, for example ZJ-PH.1")],
-    owners: Annotated[
-        str | None, Form(description="an operator's import: JSON object, village to its collective's id")
-    ] = None,
-    crs: Annotated[
-        PlainForm | None, Form(description="declared coordinate system where the file has none")
-    ] = None,
-    encoding: Annotated[PlainForm | None, Form(description="declared encoding of the attributes")] = None,
-    dry_run: Annotated[bool, Form(description="only say what would come of it")] = False,
-) -> JSONResponse:
-    """A file with faults is refused as a whole; `errors` then lists every bad row. With `dry_run` the report
-    is answered either way, and nothing is kept.
-    """
-    with uploaded(file) as path:
-        report = import_file(
-            running.database,
-            by.mandate,
-            path,
-            dry_run=dry_run,
-            programme=programme,
-            now=running.clock.now(),
-            owners=_owners(owners),
-            crs=crs,
-            encoding=encoding,
-        )
-    if dry_run:
-        return JSONResponse(report.to_json(), 200)
-    return JSONResponse(report.require().to_json(), 201)
-
-
-def _owners(given: str | None) -> dict[str, str] | None:
-    if given is None:
-        return None
-    try:
-        return OWNERS.validate_json(given, strict=True)
-    except ValidationError as invalid:
-        faults = invalid.errors(include_url=False, include_input=False)
-        raise request_invalid([{**fault, "loc": ("owners", *fault["loc"])} for fault in faults]) from invalid
 
 
 @router.get("/parcel-drafts", summary="Drafts of my organisation", responses=READ_PROBLEMS)

@@ -16,8 +16,9 @@ from geo.vector import FeatureRow, ParcelFile, write_geojson
 from registry.estimates.methods import DEFAULT_METHOD
 from registry.machine import Mandate, Role
 from registry.office import Outcome
-from registry.parcels.imports import ImportReport, examine_rows, import_file, take_in
+from registry.parcels.imports import examine_rows, import_file, take_in
 from registry.parcels.mapping import load_mapping
+from registry.parcels.report import ImportReport
 from registry.parcels.rules import OverlapReason
 from registry.parcels.service import AcceptParcel, FindEligible, SubmitParcel
 from registry.programmes.service import programme_file

@@ -10,8 +10,9 @@ from fixtures import quzhou_bad
 from fixtures.quzhou import QuzhouInput
 from geo.errors import PrjMissing
 from registry.machine import NotAuthorised, Role
-from registry.parcels.imports import ImportReport, discard_import
+from registry.parcels.imports import discard_import
 from registry.parcels.models import ParcelDraft
+from registry.parcels.report import ImportReport
 from registry.parcels.rules import ImportRefused, OwnerUnstated
 from tests.registry.land import Land, Pair, ground, row
 
