@@ -1,0 +1,1 @@
+"""Land at the size of a province: imports, claims and audits over parcels made from a seed."""
