@@ -5,6 +5,7 @@ from typing import Final
 
 from registry.accounts import rules as accounts
 from registry.estimates import rules as estimates
+from registry.evidence import rules as evidence
 from registry.issuance import rules as issuance
 from registry.machine import Machine, Mandate, Role
 from registry.market import rules as market
@@ -16,7 +17,7 @@ from registry.retirement import rules as retirement
 from registry.verification import rules as verification
 
 ROOMS: Final = (
-    accounts, programmes, parcels, projects, estimates, verification, issuance, market, retirement,
+    accounts, programmes, parcels, evidence, projects, estimates, verification, issuance, market, retirement,
     records,
 )  # fmt: skip
 MACHINES: Final[Mapping[str, Machine]] = {

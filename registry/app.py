@@ -12,6 +12,7 @@ from registry import problem
 from registry.accounts import routes as accounts
 from registry.catalogue import ACTS
 from registry.estimates import routes as estimates
+from registry.evidence import routes as evidence
 from registry.installation import Installation
 from registry.issuance import routes as issuance
 from registry.market import routes as market
@@ -37,6 +38,7 @@ ROOMS: Final[tuple[APIRouter, ...]] = (
     programmes.router,
     parcel_imports.router,
     parcels.router,
+    evidence.router,
     projects.router,
     estimates.router,
     verification.router,

@@ -11,6 +11,9 @@ from registry.accounts import service as accounts_service
 from registry.estimates import projection as estimates
 from registry.estimates import rules as estimates_rules
 from registry.estimates import service as estimates_service
+from registry.evidence import projection as evidence
+from registry.evidence import rules as evidence_rules
+from registry.evidence import service as evidence_service
 from registry.issuance import merging
 from registry.issuance import projection as issuance
 from registry.issuance import rules as issuance_rules
@@ -53,6 +56,7 @@ MACHINES: Mapping[str, Machine] = {
         accounts_rules.DEPOSIT,
         programmes_rules.PROGRAMME,
         parcels_rules.PARCEL,
+        evidence_rules.EVIDENCE,
         projects_rules.PROJECT,
         projects_rules.CLAIM,
         projects_rules.PERIOD,
@@ -79,6 +83,7 @@ PROJECTIONS: Projections = {
     "deposit": accounts.deposit,
     "programme": programmes.programme,
     "parcel": parcels.parcel,
+    "evidence": evidence.evidence,
     "project": projects.project,
     "claim": projects.claim,
     "period": projects.period,
@@ -100,6 +105,7 @@ ACTS: Mapping[str, Act] = {
         accounts_keys.ACTS,
         programmes_service.ACTS,
         parcels_service.ACTS,
+        evidence_service.ACTS,
         projects_service.ACTS,
         estimates_service.ACTS,
         verification_service.acts(market_options.OptionInterests()),

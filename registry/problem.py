@@ -61,6 +61,7 @@ from registry.documents import errors as documents
 from registry.errors import HomeMissing, RegistryRefusal
 from registry.estimates import rules as estimates
 from registry.estimates.methods import errors as methods
+from registry.evidence import rules as evidence
 from registry.issuance import rules as issuance
 from registry.language import Language, chosen, sentence, translate
 from registry.market import rules as market
@@ -139,6 +140,13 @@ STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     # the rooms
     programmes.ProgrammeRefused: UNPROCESSABLE,
     programmes.ProgrammeNotPublished: CONFLICT,
+    evidence.EvidenceRefused: UNPROCESSABLE,
+    evidence.EvidenceKindUnknown: UNPROCESSABLE,
+    evidence.EvidenceTooLarge: TOO_LARGE,
+    evidence.PhotographUnreadable: UNPROCESSABLE,
+    evidence.TooManyUnfiled: CONFLICT,
+    evidence.UploadUnknown: MISSING,
+    evidence.EvidenceTwice: CONFLICT,
     parcels.ParcelRefused: CONFLICT,
     parcels.NotReviewer: FORBIDDEN,
     parcels.NotIndependent: FORBIDDEN,

@@ -17,6 +17,7 @@ MEBIBYTE: Final = 1024 * 1024
 USUAL_BYTES: Final = MEBIBYTE
 UPLOAD_BYTES: Final[dict[str, int]] = {
     "/api/v1/parcel-imports": 64 * MEBIBYTE,
+    "/api/v1/evidence-files": 41 * MEBIBYTE,
     "/api/v1/plot-files": 16 * MEBIBYTE,
     "/api/v1/rasters": 1024 * MEBIBYTE,
 }
