@@ -32,6 +32,8 @@ class Recorded:
     action: str
     before: str
     after: str
+    place: int = 0
+    """Of this step among those of its entry; the entry's own is the first, 0."""
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -50,10 +52,14 @@ Projections = Mapping[str, Projection]
 def steps_of(entry: Entry) -> Iterator[Recorded]:
     """The entry's own step, then those it causes."""
     payload = entry.payload
-    yield Recorded(entry, payload.machine, payload.subject, payload.action, payload.before, payload.after)
+    own = (payload.machine, payload.subject, payload.action, payload.before, payload.after)
+    yield Recorded(entry, *own)
+    place = 0
     for effect in payload.effects:
         if isinstance(effect, Transition):
-            yield Recorded(entry, effect.machine, effect.subject, effect.action, effect.before, effect.after)
+            place += 1
+            caused = (effect.machine, effect.subject, effect.action, effect.before, effect.after)
+            yield Recorded(entry, *caused, place)
 
 
 class UnknownMachine(LedgerRefusal):

@@ -11,7 +11,11 @@ from registry.projections import Subject
 
 
 class ParcelDraft(Base):
-    """A parcel before it is submitted: nobody relies on it, nothing of it is logged."""
+    """A parcel before it is submitted: nobody relies on it, nothing of it is logged.
+
+    `source_wkb` is the outline as it was uploaded, in the file's system `source_crs`; what was done to it
+    stands in `attributes["source"]`.
+    """
 
     __tablename__ = "parcel_draft"
 
@@ -30,6 +34,8 @@ class ParcelDraft(Base):
     source_sha256: Mapped[str] = working(sa.String(64))
     submitted: Mapped[bool] = working(sa.Boolean)
     created_at: Mapped[datetime] = working(UtcInstant)
+    source_wkb: Mapped[bytes | None] = working(sa.LargeBinary, nullable=True)
+    source_crs: Mapped[str | None] = working(sa.Text, nullable=True)
 
 
 class Parcel(Subject, Base):
@@ -71,6 +77,50 @@ class ParcelVersion(Committed, Base):
     @property
     def area_m2(self) -> float:
         return self.area_cm2 / 10_000
+
+
+class ParcelStep(Base):
+    """One recorded step of a parcel, or of a claim on it, as it was when it was taken; never changed.
+
+    `n` is its place among the steps of its entry, `version` the parcel's version after it (a claim's own).
+    The columns from `project_id` on are a claim's; `to_on` is the end that the claim had after the step.
+    """
+
+    __tablename__ = "parcel_step"
+
+    parcel_id: Mapped[str] = logged(sa.ForeignKey("parcel.id"), primary_key=True)
+    entry_index: Mapped[int] = logged(sa.BigInteger, primary_key=True, autoincrement=False)
+    n: Mapped[int] = logged(sa.Integer, primary_key=True, autoincrement=False)
+    machine: Mapped[str] = logged(sa.String(40))
+    subject: Mapped[str] = logged(sa.String(200))
+    action: Mapped[str] = logged(sa.String(40))
+    before: Mapped[str] = logged(sa.String(40))
+    after: Mapped[str] = logged(sa.String(40))
+    version: Mapped[int] = logged(sa.Integer)
+    at_ms: Mapped[int] = logged(sa.BigInteger, index=True)
+    reason_code: Mapped[str] = logged(sa.String(40))
+    project_id: Mapped[str | None] = logged(sa.String(36), nullable=True)
+    pool: Mapped[str | None] = logged(sa.String(40), nullable=True)
+    from_on: Mapped[str | None] = logged(sa.String(10), nullable=True)
+    to_on: Mapped[str | None] = logged(sa.String(10), nullable=True)
+    credited_cm2: Mapped[int | None] = logged(sa.BigInteger, nullable=True)
+
+
+class ParcelLineage(Base):
+    """A parcel that took over ground of another, and its share of that one's credits and duties.
+
+    `from_on` is the successor's first day; the shares of one predecessor add up to a million.
+    """
+
+    __tablename__ = "parcel_lineage"
+
+    predecessor_id: Mapped[str] = logged(sa.ForeignKey("parcel.id"), primary_key=True)
+    successor_id: Mapped[str] = logged(sa.ForeignKey("parcel.id"), primary_key=True, index=True)
+    kind: Mapped[str] = logged(sa.String(20))
+    share_ppm: Mapped[int] = logged(sa.Integer)
+    shared_cm2: Mapped[int] = logged(sa.BigInteger)
+    from_on: Mapped[str] = logged(sa.String(10))
+    entry_index: Mapped[int] = logged(sa.BigInteger)
 
 
 class ParcelCell(Base):

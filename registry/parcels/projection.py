@@ -1,19 +1,43 @@
 """Rows that the parcels room's entries imply."""
 
+from typing import Any
+
 from sqlalchemy.orm import Session
 
 from registry.accounts.models import MandateRow
-from registry.parcels.models import Parcel, ParcelVersion
+from registry.parcels.models import Parcel, ParcelStep, ParcelVersion
 from registry.projections import Recorded, begin, follow
 
 
 def parcel(session: Session, recorded: Recorded) -> None:
     if recorded.action == "submit":
         _submitted(session, recorded)
+        keep_step(session, recorded, recorded.subject, recorded.facts["version"])
         return
     row = follow(session, Parcel, recorded)
     if recorded.action == "accept":
         row.reviewer_id = session.get_one(MandateRow, recorded.entry.payload.mandate).organisation_id
+    keep_step(session, recorded, row.id, row.version)
+
+
+def keep_step(session: Session, recorded: Recorded, parcel_id: str, version: int, **claim: Any) -> None:
+    """A row for what happened to a parcel; `claim` has the columns of a step of a claim on it."""
+    session.add(
+        ParcelStep(
+            parcel_id=parcel_id,
+            entry_index=recorded.index,
+            n=recorded.place,
+            machine=recorded.machine,
+            subject=recorded.subject,
+            action=recorded.action,
+            before=recorded.before,
+            after=recorded.after,
+            version=version,
+            at_ms=recorded.entry.at_ms,
+            reason_code=recorded.entry.payload.reason_code,
+            **claim,
+        )
+    )
 
 
 def _submitted(session: Session, recorded: Recorded) -> None:

@@ -1,10 +1,15 @@
 """Rows that the projects room's entries imply."""
 
+from typing import Final
+
 from sqlalchemy.orm import Session
 
 from registry.accounts.models import MandateRow
+from registry.parcels.projection import keep_step
 from registry.projections import Recorded, begin, follow
 from registry.projects.models import LandClaim, MonitoringPeriod, Project, ProjectParcel
+
+_KEPT_OF_A_CLAIM: Final = ("project_id", "pool", "from_on", "to_on", "credited_cm2")
 
 
 def project(session: Session, recorded: Recorded) -> None:
@@ -44,28 +49,46 @@ def _submitted(session: Session, recorded: Recorded) -> None:
 
 
 def claim(session: Session, recorded: Recorded) -> None:
-    """Claims begin in the entry that enrols their parcel, and end in the one that closes it."""
+    """Claims begin in the entry that enrols their parcel, and end in the one that closes or supersedes it."""
     facts = recorded.facts
     if recorded.action != "activate":
-        follow(session, LandClaim, recorded).to_on = facts["ended_on"]
+        row = follow(session, LandClaim, recorded)
+        row.to_on = facts["ended_on"]
+        columns = {name: getattr(row, name) for name in _KEPT_OF_A_CLAIM}
+        keep_step(session, recorded, row.parcel_id, row.parcel_version, **columns)
         return
     pool, credited_cm2 = next(
         (pool, cm2) for claim, pool, cm2 in facts["claims"] if claim == recorded.subject
     )
+    columns = {
+        "project_id": facts["project"],
+        "pool": pool,
+        "from_on": facts["from_on"],
+        "to_on": facts["to_on"],
+        "credited_cm2": credited_cm2,
+    }
+    parcel = recorded.entry.payload.subject
+    _number(session, facts["project"], facts["number"], parcel, facts["version"])
     begin(
         session,
         LandClaim,
         recorded,
-        parcel_id=recorded.entry.payload.subject,
+        parcel_id=parcel,
         parcel_version=facts["version"],
-        project_id=facts["project"],
         programme_id=facts["programme"],
-        pool=pool,
-        from_on=facts["from_on"],
-        to_on=facts["to_on"],
-        credited_cm2=credited_cm2,
         claimed_index=recorded.index,
+        **columns,
     )
+    keep_step(session, recorded, parcel, facts["version"], **columns)
+
+
+def _number(session: Session, project: str, number: int, parcel: str, version: int) -> None:
+    """A parcel that joined an active project gets its number with its first claim."""
+    if session.get(ProjectParcel, (project, number)) is None:
+        session.add(
+            ProjectParcel(project_id=project, number=number, parcel_id=parcel, parcel_version=version)
+        )
+        session.flush()
 
 
 def period(session: Session, recorded: Recorded) -> None:

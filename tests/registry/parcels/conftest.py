@@ -7,6 +7,9 @@ import pytest
 from fixtures.quzhou import QuzhouInput, generate
 from tests.registry.land import Land
 from tests.registry.people import People
+from tests.registry.story import dialect, issued, story
+
+__all__ = ["dialect", "issued", "land", "quzhou", "story"]
 
 
 @pytest.fixture

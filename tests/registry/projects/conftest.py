@@ -6,6 +6,9 @@ import pytest
 
 from tests.registry.land import Land
 from tests.registry.people import People
+from tests.registry.story import dialect, issued, story
+
+__all__ = ["dialect", "issued", "land", "story"]
 
 
 @pytest.fixture
