@@ -112,12 +112,14 @@ def check(
     *,
     today: str,
     except_claims: Collection[str] = (),
+    ending: Collection[str] = (),
     also: Sequence[Claimed] = (),
 ) -> ClaimVerdict:
     """Hold a candidate's ground against every claim on it.
 
     `except_claims` are the candidate's own claims, when it is checked again; claims activated after them take
-    nothing from it. `also` are claims of the same act that no row holds yet. `today` (ISO) decides whether a
+    nothing from it. `ending` are claims that the same act ends before the period begins; they hold nothing of
+    it. `also` are claims of the same act that no row holds yet. `today` (ISO) decides whether a
     claim under another programme is over. Answers a `ClaimVerdict`; `require` turns it into a refusal. Locks
     the ground until the transaction ends.
     """
@@ -130,7 +132,10 @@ def check(
     rivals = [
         one
         for one in (*known, *also)
-        if one.claim not in except_claims and one.pool == pool and _competes(one, period, programme.id, today)
+        if one.claim not in except_claims
+        and one.claim not in ending
+        and one.pool == pool
+        and _competes(one, period, programme.id, today)
     ]
     met = meeting(candidate, [one.ground for one in rivals])
     rivals = [one for one, meets in zip(rivals, met, strict=True) if meets]
