@@ -28,6 +28,7 @@ from registry.office import Act
 from registry.parcels import projection as parcels
 from registry.parcels import rules as parcels_rules
 from registry.parcels import service as parcels_service
+from registry.parcels import sources as parcels_sources
 from registry.programmes import projection as programmes
 from registry.programmes import rules as programmes_rules
 from registry.programmes import service as programmes_service
@@ -98,6 +99,9 @@ PROJECTIONS: Projections = {
     "retirement": retirement.retirement,
 }
 
+FORGET = (parcels_sources.forget_land,)
+"""What each room does when a record of its own is erased."""
+
 ACTS: Mapping[str, Act] = {
     act.name: act
     for room in (
@@ -111,7 +115,7 @@ ACTS: Mapping[str, Act] = {
         verification_service.acts(market_options.OptionInterests()),
         issuance_service.acts(market_options.OptionDeliveries()),
         merging.ACTS,
-        records_service.ACTS,
+        records_service.acts(FORGET),
         market_options.ACTS,
         market_subscriptions.ACTS,
         market_sales.ACTS,

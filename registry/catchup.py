@@ -23,12 +23,13 @@ from ledger.log_keys import in_force
 from ledger.note import NoteVerifier, parse_note, parse_vkeys
 from ledger.replay import Entry
 from registry.anchor import Anchors, root_in, unmark, write_durably
-from registry.catalogue import PROJECTIONS
+from registry.catalogue import FORGET, PROJECTIONS
 from registry.clock import ClockState, from_milliseconds
 from registry.database import Base, Committed, Database, migrate
 from registry.errors import HomeMissing, RegistryRefusal
 from registry.installation import write_vkeys
 from registry.parcels.models import ParcelVersion
+from registry.parcels.public import refresh_public
 from registry.projections import committed_columns, project
 from registry.projects.claims import index_claim, index_unplaced
 from registry.projects.models import ClaimCell, LandClaim
@@ -186,6 +187,7 @@ def _apply(
         session.flush()
         _carry_out_erasures(session, own.size)
         _index_claims(session)
+        refresh_public(session)
         ledger.seal([_Published(verifier, head) for verifier in ledger.verifiers()])
         lost = sorted(_without_record(session) - missing, key=str)
         _remember(home, lost)  # before the commit: after it nobody could tell any more
@@ -262,4 +264,4 @@ def _carry_out_erasures(session: Session, size: int) -> None:
     for erasure in session.scalars(sa.select(Erasure).where(Erasure.entry_index >= size)).all():
         row = find_record(session, erasure.commitment)
         if row is not None and row.commitment_key is not None:
-            empty(session, row, erasure.committed_index)
+            empty(session, row, erasure.committed_index, FORGET)

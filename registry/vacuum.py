@@ -1,6 +1,6 @@
 """After records were erased: take away what is left of them in files.
 
-A database does not overwrite what it deletes, and a certificate's files lie beside it. Backups are not
+A database does not overwrite what it deletes, and a certificate's files and uploads lie beside it. Backups are not
 reached from here: they end by their own expiry.
 """
 
@@ -11,9 +11,16 @@ import sqlalchemy as sa
 from registry.database import Base, Committed, Database
 from registry.documents.bundle import SUFFIXES
 from registry.errors import RegistryRefusal
+from registry.files import FileStore
 from registry.office import Request
+from registry.parcels.import_models import ParcelImport, ParcelSource
+from registry.parcels.models import ParcelCell, ParcelDraft
+from registry.parcels.sources import forgotten_files
 from registry.retirement.models import Certificate
 from registry.settings import Home
+
+_HELD = Request | ParcelDraft | ParcelSource | ParcelImport | ParcelCell
+"""Rows beside the records that held the same values."""
 
 
 class DatabaseBusy(RegistryRefusal):
@@ -28,14 +35,16 @@ class DatabaseBusy(RegistryRefusal):
 def vacuum(home: Home) -> list[str]:
     """Remove files of erased certificates and rewrite the database without what was deleted.
 
-    Answers the names of the files removed. Raises `DatabaseBusy`. On PostgreSQL each table that held records
-    is locked while it is written anew; its archived write-ahead log is the operator's.
+    Answers the names of the files removed, in their folders. Raises `DatabaseBusy`. On PostgreSQL each table
+    that held records is locked while it is written anew; its archived write-ahead log is the operator's.
     """
     database = Database(home.database_url)
     try:
         with database.read() as session:
             erased = session.scalars(sa.select(Certificate.number).where(Certificate.records.is_(None))).all()
-        removed = [name for number in erased for name in _remove_files(home, number)]
+            forgotten = forgotten_files(session)
+        removed = [f"certificates/{name}" for number in erased for name in _remove_files(home, number)]
+        removed += _remove_uploads(home, forgotten)
         if database.engine.dialect.name == "sqlite":
             _rewrite_sqlite(database)
         else:
@@ -53,6 +62,14 @@ def _remove_files(home: Home, number: str) -> list[str]:
     return names
 
 
+def _remove_uploads(home: Home, digests: set[str]) -> list[str]:
+    store = FileStore(home.files)
+    held = sorted(digest for digest in digests if store.holds(digest))
+    for digest in held:
+        store.remove(digest)
+    return [f"files/{digest}" for digest in held]
+
+
 def _rewrite_sqlite(database: Database) -> None:
     """Every page is written anew, and the write-ahead log, which may hold old ones, is cut to nothing."""
     connection = database.engine.raw_connection()
@@ -68,7 +85,7 @@ def _rewrite_sqlite(database: Database) -> None:
 
 
 def _rewrite_postgresql(database: Database) -> None:
-    kept = [m.local_table for m in Base.registry.mappers if issubclass(m.class_, Committed | Request)]
+    kept = [m.local_table for m in Base.registry.mappers if issubclass(m.class_, Committed | _HELD)]
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         for table in sorted(str(table) for table in kept):
             connection.exec_driver_sql(f"vacuum full {table}")

@@ -54,7 +54,7 @@ def db_vacuum(home: HomeOption = None) -> None:
     from registry.vacuum import vacuum
 
     for name in vacuum(existing(home)):
-        console.print(f"removed certificates/{name}", soft_wrap=True)
+        console.print(f"removed {name}", soft_wrap=True)
     console.print("the database is written anew")
 
 

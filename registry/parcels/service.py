@@ -36,6 +36,7 @@ from registry.parcels.rules import (
     area_difference_ppm,
     mu_of_cm2,
 )
+from registry.parcels.sources import keep_source
 from registry.programmes.rules import Terms
 from registry.programmes.service import published_programme, terms_of
 
@@ -113,6 +114,7 @@ def submit_parcel(desk: Desk, command: SubmitParcel) -> Answer:
         commitments={"version": opened},
     )
     opened.reveal(load_version(desk.session, parcel, version))
+    keep_source(desk.session, draft, parcel, version)
     index_ground(desk.session, parcel, from_wkb(draft.wkb))
     draft.submitted = True
     return {"parcel": parcel, "version": version}

@@ -6,7 +6,8 @@ What was handed out before (a certificate's files, a backup) is outside the data
 away the files that the home still has, and the remnants in the database's own files.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -29,6 +30,11 @@ from registry.records.rules import ENTRY, RECORD, EntryUnknown, RecordUnknown
 
 ERASED_DIGEST = "erased"
 """In place of the digest of a request whose content was erased; no request has this digest."""
+
+Forget = Callable[[Session, Committed], None]
+"""What a later room does when one of its records is erased: it deletes what else holds those values. It is
+called before the record is emptied.
+"""
 
 
 class AnnotateEntry(Command):
@@ -59,7 +65,7 @@ def annotate(desk: Desk, command: AnnotateEntry) -> Answer:
     return {"entry": command.index}
 
 
-def erase(desk: Desk, command: EraseRecord) -> Answer:
+def erase(desk: Desk, command: EraseRecord, forget: Sequence[Forget] = ()) -> Answer:
     """Delete key and values of the one row that has this commitment. Refuses only what is not there."""
     row = find_record(desk.session, command.commitment)
     if row is None or row.commitment_key is None:
@@ -72,22 +78,28 @@ def erase(desk: Desk, command: EraseRecord) -> Answer:
         facts={"commitment": command.commitment, "index": index},
         type_="erase",
     )
-    empty(desk.session, row, index)
+    empty(desk.session, row, index, forget)
     return {"commitment": command.commitment, "committed_in": index}
 
 
-def empty(session: Session, row: Committed, index: int) -> None:
-    """Delete key and values of a record, and what requests kept of it; entry `index` committed to it."""
+def empty(session: Session, row: Committed, index: int, forget: Sequence[Forget] = ()) -> None:
+    """Delete key and values of a record, and what requests and rooms kept of it; entry `index` committed to
+    it.
+    """
+    for one in forget:
+        one(session, row)
     _clear_requests(session, row, index)
     for name in (*committed_columns(type(row)), "commitment_key"):
         setattr(row, name, None)
     session.flush()
 
 
-ACTS = (
-    Act("entry.annotate", AnnotateEntry, annotate),
-    Act("record.erase", EraseRecord, erase),
-)
+def acts(forget: Sequence[Forget]) -> tuple[Act, ...]:
+    """The room's acts; `forget` is what other rooms do when a record of theirs is erased."""
+    return (
+        Act("entry.annotate", AnnotateEntry, annotate),
+        Act("record.erase", EraseRecord, partial(erase, forget=forget)),
+    )
 
 
 # ---- the log -----------------------------------------------------------------------------------------------
