@@ -43,9 +43,13 @@ __all__ = [
     "check_limits",
     "check_valid",
     "coarse_cells",
+    "coarse_of",
+    "difference",
     "digest",
     "from_wkb",
+    "intersection",
     "judge_overlaps",
+    "kind_of",
     "overlap",
     "polygonal",
     "to_wkb",
@@ -223,24 +227,40 @@ def overlap(candidate: Polygonal, neighbour: Polygonal, rule: OverlapRule) -> Ov
 
     The answer is the same from both sides, with the shares exchanged.
     """
-    shared = _intersection(candidate, neighbour)
+    shared = intersection(candidate, neighbour)
     candidate_m2, neighbour_m2 = area_m2(candidate), area_m2(neighbour)
     shared_m2 = area_m2(shared) if shared is not None else 0.0
     smaller_m2 = min(candidate_m2, neighbour_m2)
-    if shared is None or shared_m2 <= rule.none_at_most_m2:
-        kind = OverlapKind.NONE
-    elif shared_m2 <= rule.sliver_share_at_most * smaller_m2 and _vanishes(shared, rule.erosion_m):
-        kind = OverlapKind.SLIVER
-    else:
-        kind = OverlapKind.REFUSED
     return Overlap(
-        kind=kind,
+        kind=kind_of(shared, shared_m2, smaller_m2, rule),
         area_m2=shared_m2,
         candidate_share=shared_m2 / candidate_m2,
         neighbour_share=shared_m2 / neighbour_m2,
         geometry=shared,
         rule=rule.name,
     )
+
+
+def kind_of(ground: Polygonal | None, ground_m2: float, smaller_m2: float, rule: OverlapRule) -> OverlapKind:
+    """What the rule calls some ground that two outlines share, or that one of them lacks: steps 1 to 3 of
+    `overlap`. `smaller_m2` is the smaller one's area.
+    """
+    if ground is None or ground_m2 <= rule.none_at_most_m2:
+        return OverlapKind.NONE
+    if ground_m2 <= rule.sliver_share_at_most * smaller_m2 and _vanishes(ground, rule.erosion_m):
+        return OverlapKind.SLIVER
+    return OverlapKind.REFUSED
+
+
+def difference(a: Polygonal, b: Polygonal) -> Polygonal | None:
+    """The ground of `a` that is not `b`'s; None where there is none."""
+    return _areal(shapely.difference(a, b))
+
+
+def intersection(a: Polygonal, b: Polygonal) -> Polygonal | None:
+    """The ground that is both's, the same for (a, b) and (b, a); None where there is none."""
+    first, second = (a, b) if to_wkb(a) <= to_wkb(b) else (b, a)
+    return _areal(shapely.intersection(first, second))
 
 
 def judge_overlaps(candidate: Polygonal, neighbours: Sequence[Polygonal], rule: OverlapRule) -> list[Overlap]:
@@ -258,11 +278,8 @@ def judge_overlaps(candidate: Polygonal, neighbours: Sequence[Polygonal], rule: 
     ]
 
 
-def _intersection(a: Polygonal, b: Polygonal) -> Polygonal | None:
-    """The areal part of the intersection, the same for (a, b) and (b, a)."""
-    first, second = (a, b) if to_wkb(a) <= to_wkb(b) else (b, a)
-    shared = shapely.intersection(first, second)
-    polygons = [part for part in _flat(shared) if isinstance(part, Polygon) and not part.is_empty]
+def _areal(geometry: BaseGeometry) -> Polygonal | None:
+    polygons = [part for part in _flat(geometry) if isinstance(part, Polygon) and not part.is_empty]
     if not polygons:
         return None
     return polygons[0] if len(polygons) == 1 else MultiPolygon(polygons)
@@ -326,9 +343,14 @@ def coarse_cells(geometry: Polygonal) -> list[int]:
     """The 2,048 m cells that contain the cells of a polygon, ascending: the order in which they are
     locked.
     """
+    return coarse_of(cells(geometry))
+
+
+def coarse_of(touched: Iterable[int]) -> list[int]:
+    """The 2,048 m cells that contain these 512 m cells, ascending."""
     ratio = COARSE_CELL_M // CELL_M
     found = set()
-    for cell in cells(geometry):
+    for cell in touched:
         row, column = cell // _CELL_STRIDE - _CELL_OFFSET, cell % _CELL_STRIDE - _CELL_OFFSET
         found.add((row // ratio + _CELL_OFFSET) * _CELL_STRIDE + column // ratio + _CELL_OFFSET)
     return sorted(found)
