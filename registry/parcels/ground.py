@@ -3,10 +3,12 @@
 Neighbours are found by 512 m cells of the national grid (`ParcelCell`); the answer is exact (`geo.polygon`).
 """
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 
+import numpy as np
 import shapely
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -14,6 +16,7 @@ from sqlalchemy.orm import Session
 from geo.crs import area_m2
 from geo.polygon import Overlap, OverlapKind, OverlapRule, Polygonal, cells, from_wkb, judge_overlaps
 from registry.parcels.models import Parcel, ParcelCell, ParcelVersion
+from registry.parcels.public import publish_outline
 from registry.parcels.rules import LIVE, MILLION, GroundErased, mu_of_cm2
 from registry.programmes.rules import Terms
 
@@ -49,6 +52,38 @@ def overlap_facts(overlap: Overlap) -> dict[str, str | int | float]:
         "neighbour_share": round(overlap.neighbour_share, 6),
         "rule": overlap.rule,
     }
+
+
+MOST_DRAWN_VERTICES: Final = 2_000
+"""Of all outlines in one answer; what has more is told by its figures."""
+_DRAWN_GRID_DEG: Final = 1e-8
+"""About a millimetre: no outline was measured better."""
+
+
+@dataclass(slots=True)
+class Outlines:
+    """Draws the ground that overlaps cover, for those who may see it, until an answer is full."""
+
+    left: int = field(default=MOST_DRAWN_VERTICES)
+
+    def facts(self, shared: Polygonal | None) -> dict[str, Any]:
+        """`overlap`: GeoJSON of the ground (RFC 7946: longitude before latitude, degrees of CGCS2000, which
+        stand for those of WGS 84; shells anticlockwise). Where it has more vertices than this answer has
+        room for it is null, and `overlap_left_out` says how many it has.
+        """
+        count = 0 if shared is None else int(shapely.get_num_coordinates(shared))
+        if shared is None or count > self.left:
+            return {"overlap": None, "overlap_left_out": count}
+        self.left -= count
+        return {"overlap": geojson(shared)}
+
+
+def geojson(outline: Polygonal) -> dict[str, Any]:
+    """A polygon as the object of RFC 7946."""
+    rounded = shapely.set_precision(outline, _DRAWN_GRID_DEG, mode="pointwise")
+    turned = shapely.orient_polygons(rounded, exterior_cw=False)
+    drawn: dict[str, Any] = json.loads(shapely.to_geojson(turned))
+    return drawn
 
 
 def overlap_rule(terms: Terms) -> OverlapRule:
@@ -108,8 +143,8 @@ def overlaps_with_live_parcels(
 ) -> list[GroundOverlap]:
     """What a polygon shares with each live parcel, slivers included; who shares nothing is left out."""
     near = live_neighbours(session, cells(geometry), except_parcels)
-    met = meeting(geometry, [outline for _, outline in near.values()])
-    near = {parcel: found for (parcel, found), meets in zip(near.items(), met, strict=True) if meets}
+    shares = sharing(geometry, [outline for _, outline in near.values()])
+    near = {parcel: found for (parcel, found), some in zip(near.items(), shares, strict=True) if some}
     judged = judge_overlaps(geometry, [outline for _, outline in near.values()], rule)
     return [
         GroundOverlap(parcel, status, overlap)
@@ -126,7 +161,19 @@ def meeting(geometry: Polygonal, others: Sequence[Polygonal]) -> list[bool]:
     return [bool(meets) for meets in shapely.intersects(geometry, list(others))]
 
 
+def sharing(geometry: Polygonal, others: Sequence[Polygonal]) -> list[bool]:
+    """Which of the others have some ground in common with a polygon, however little: neighbours that only
+    touch, most of those that meet, need no judgement.
+    """
+    shares = np.array(meeting(geometry, others), dtype=bool)
+    if shares.any():
+        met = np.array(others, dtype=object)[shares]
+        shares[shares] = shapely.area(shapely.intersection(geometry, met)) > 0
+    return [bool(some) for some in shares]
+
+
 def index_ground(session: Session, parcel: str, geometry: Polygonal) -> None:
     """Make a parcel findable by its newest outline."""
     session.execute(sa.delete(ParcelCell).where(ParcelCell.parcel_id == parcel))
     session.execute(sa.insert(ParcelCell), [{"cell": cell, "parcel_id": parcel} for cell in cells(geometry)])
+    publish_outline(session, parcel)

@@ -15,6 +15,7 @@ from registry.machine import Mandate, Role
 from registry.office import Act, Answer, Command
 from registry.parcels.ground import (
     GroundOverlap,
+    Outlines,
     index_ground,
     load_ground,
     overlap_rule,
@@ -220,8 +221,11 @@ def _overlaps(session: Session, version: ParcelVersion, terms: Terms) -> list[Gr
 
 def _check_explained(parcel: str, overlaps: list[GroundOverlap], reason: OverlapReason | None) -> None:
     if overlaps and reason is None:
+        drawn = Outlines()  # for the reviewer and the registry, who see all of it
         raise OverlapUnexplained(
-            parcel=parcel, count=len(overlaps), overlaps=[one.facts() for one in overlaps]
+            parcel=parcel,
+            count=len(overlaps),
+            overlaps=[{**one.facts(), **drawn.facts(one.overlap.geometry)} for one in overlaps],
         )
     if reason is not None and not overlaps:
         raise NothingToExplain(parcel=parcel)

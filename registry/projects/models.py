@@ -92,14 +92,14 @@ class ClaimCell(Base):
 class OutsideClaim(Subject, Committed, Base):
     """Ground that is credited in another registry, as somebody declared it here with a document.
 
-    `registry` is a code of `rules.OUTSIDE_REGISTRIES`, `foreign_id` the number that it gave; `pools` comma
+    `registry_code` is one of `rules.OutsideRegistry`, `foreign_id` the number that it gave; `pools` comma
     separated. `parcel_id` and `parcel_version` where it was declared of a parcel's outline, else None: a
     drawn one. The outline (ISO WKB, EPSG:4490) is committed.
     """
 
     __tablename__ = "outside_claim"
 
-    registry: Mapped[str] = logged(sa.String(20))
+    registry_code: Mapped[str] = logged(sa.String(20))
     foreign_id: Mapped[str] = logged(sa.String(80))
     pools: Mapped[str] = logged(sa.String(80))
     from_on: Mapped[str] = logged(sa.String(10))

@@ -208,6 +208,17 @@ class ClaimRefused(ProjectRefused):
     )
 
 
+class ClaimedOutside(ClaimRefused):
+    """The ground is claimed in another registry (R-07); the largest of the overlaps is with such a claim."""
+
+    code: ClassVar[str] = "ground_claimed_outside"
+    template: ClassVar[str] = (
+        "The ground of parcel {candidate} is claimed in another registry: it shares {overlap_m2} m2 "
+        "({overlap_mu} mu, a share of {candidate_share} of it and of {neighbour_share} of the other) with "
+        "what {programme} credits as {project} from {from_on} to {to_on}; rule {rule}."
+    )
+
+
 # ---- dates -------------------------------------------------------------------------------------------------
 
 
