@@ -14,8 +14,7 @@ import sqlalchemy as sa
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from geo.crs import parts_of
-from geo.polygon import from_wkb
+from geo.crs import Polygonal, parts_of
 from ledger.books import Block
 from ledger.canonical import JsonValue
 from ledger.effects import Move, Pend, Post, Posting, Void
@@ -46,6 +45,7 @@ from registry.issuance.units import (
 )
 from registry.office import ONE_LINE, Act, Answer, Command
 from registry.parcels.models import Parcel, ParcelVersion
+from registry.parcels.public import masked_among, public_outline
 from registry.programmes.rules import retired_account, unit_asset, units_account
 from registry.programmes.service import load_programme, terms_of
 from registry.projects.models import MonitoringPeriod, Project, ProjectParcel
@@ -282,26 +282,29 @@ def _stated_parcels(session: Session, project: Project, blocks: list[Block]) -> 
         .order_by(ProjectParcel.number)
     ).all()
     codes = [parcel.code for _, parcel, _ in rows]
+    masked = masked_among(session, [version for _, _, version in rows])
     return tuple(
         StatedParcel(
             code=parcel.code if codes.count(parcel.code) == 1 else f"{parcel.code} ({number})",
-            village=version.village or "",
+            village="" if parcel.id in masked else version.village or "",
             county=parcel.county,
             area_m2=version.area_cm2 // 10_000,
             units=units[number],
-            rings=_rings(version.wkb),
+            rings=_rings(public_outline(version, parcel.id in masked)),
         )
         for number, parcel, version in rows
     )
 
 
-def _rings(wkb: bytes | None) -> tuple[Ring, ...]:
-    """Every ring of the parcel's outline; none when the geometry was erased."""
-    if wkb is None:
+def _rings(outline: Polygonal | None) -> tuple[Ring, ...]:
+    """Every ring of what may be public of a parcel's outline, because a certificate is; none when it was
+    erased.
+    """
+    if outline is None:
         return ()
     return tuple(
         outline_ring([(position[0], position[1]) for position in ring.coords])
-        for part in parts_of(from_wkb(wkb))
+        for part in parts_of(outline)
         for ring in (part.exterior, *part.interiors)
     )
 

@@ -15,6 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from auditor.holdings import PLACES
+from geo.crs import Polygonal, parts_of
+from geo.polygon import from_wkb
 from ledger import tables
 from ledger.entry import Payload, parse_payload
 from ledger.envelope import decode_leaf
@@ -22,15 +24,12 @@ from registry.clock import from_milliseconds
 from registry.documents.mapping import ParcelOutline, Ring
 from registry.market.models import ProceedsLine
 from registry.parcels.models import Parcel, ParcelVersion
+from registry.parcels.public import ParcelPublic
 from registry.parcels.rules import mu_of_cm2
 from registry.programmes.models import Programme
 from registry.projects.models import Project
 
 STATES: Final = ("held", "locked", "buffer", "retired", "cancelled")
-GENERALISED_DEGREES: Final = 0.0002
-"""About 20 m: an outline may differ by so much from the one that decides."""
-SHOWN_DIGITS: Final = 4
-"""Decimals of a degree that are shown: about 10 m."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,17 +172,17 @@ def _entry(index: int, leaf: bytes) -> Entry:
 
 @dataclass(frozen=True, slots=True)
 class PublicParcel:
-    """A parcel as everybody may see it: its outline generalised (EPSG:4490, about 20 m)."""
+    """A parcel as everybody may see it: its outline simplified, or the square that hides it (EPSG:4490)."""
 
+    id: str
     code: str
-    village: str
-    area_cm2: int
+    county: str
+    village: str | None
+    stand_type: str
+    area_mu: str
     status: str
-    outline: Any
-
-    @property
-    def area_mu(self) -> str:
-        return mu_of_cm2(self.area_cm2)
+    masked: bool
+    outline: Polygonal
 
     def feature(self) -> dict[str, Any]:
         return {
@@ -191,9 +190,11 @@ class PublicParcel:
             "geometry": json.loads(shapely.to_geojson(self.outline)),
             "properties": {
                 "code": self.code,
+                "county": self.county,
                 "village": self.village,
                 "area_mu": float(self.area_mu),
                 "status": self.status,
+                "masked": self.masked,
             },
         }
 
@@ -201,58 +202,66 @@ class PublicParcel:
         return ParcelOutline(self.code, tuple(_ring(ring) for ring in _rings(self.outline)))
 
 
-def public_parcels(session: Session) -> list[PublicParcel]:
-    """Every parcel whose outline is still kept, by code."""
+def public_parcels(session: Session, limit: int | None = None) -> list[PublicParcel]:
+    """Every parcel whose outline is still kept, by code; `limit` of them at most."""
     rows = session.execute(
-        sa.select(
-            Parcel.code, Parcel.status, ParcelVersion.village, ParcelVersion.area_cm2, ParcelVersion.wkb
-        )
-        .join(
-            ParcelVersion,
-            sa.and_(Parcel.id == ParcelVersion.parcel_id, Parcel.version == ParcelVersion.version),
-        )
-        .where(ParcelVersion.wkb.is_not(None))
-        .order_by(Parcel.code, Parcel.id)
+        sa.select(ParcelPublic, Parcel.status)
+        .join(Parcel, Parcel.id == ParcelPublic.parcel_id)
+        .order_by(ParcelPublic.code, ParcelPublic.parcel_id)
+        .limit(limit)
     ).all()
-    outlines = generalised([row.wkb for row in rows])
-    return [
-        PublicParcel(row.code, row.village or "", row.area_cm2, row.status, outline)
-        for row, outline in zip(rows, outlines, strict=True)
-    ]
+    return [public_parcel(row, status) for row, status in rows]
 
 
-def generalised(outlines: list[bytes]) -> list[Any]:
-    """Outlines simplified and rounded; one that would vanish becomes a small square around its place."""
-    made = []
-    for geometry in shapely.from_wkb(outlines):
-        simple = shapely.set_precision(
-            shapely.simplify(geometry, GENERALISED_DEGREES), 10**-SHOWN_DIGITS, mode="valid_output"
-        )
-        if simple.is_empty or simple.geom_type not in ("Polygon", "MultiPolygon"):
-            simple = _around(geometry)
-        made.append(simple)
-    return made
-
-
-def _around(geometry: Any) -> Any:
-    step = 10**-SHOWN_DIGITS
-    middle = geometry.representative_point()
-    x, y = round(middle.x, SHOWN_DIGITS), round(middle.y, SHOWN_DIGITS)
-    return shapely.box(x - step, y - step, x + step, y + step)
+def public_parcel(row: ParcelPublic, status: str) -> PublicParcel:
+    return PublicParcel(
+        row.parcel_id, row.code, row.county, row.village, row.stand_type, row.area_mu, status, row.masked,
+        from_wkb(row.wkb),
+    )  # fmt: skip
 
 
 def feature_collection(parcels: list[PublicParcel]) -> dict[str, Any]:
     return {"type": "FeatureCollection", "features": [parcel.feature() for parcel in parcels]}
 
 
-def _rings(outline: Any) -> list[Any]:
-    parts = outline.geoms if outline.geom_type == "MultiPolygon" else (outline,)
-    return [ring for part in parts for ring in (part.exterior, *part.interiors)]
+def _rings(outline: Polygonal) -> list[Any]:
+    return [ring for part in parts_of(outline) for ring in (part.exterior, *part.interiors)]
 
 
 def _ring(ring: Any) -> Ring:
     scale = 10_000_000
     return tuple((round(x * scale), round(y * scale)) for x, y in list(ring.coords)[:-1])
+
+
+@dataclass(frozen=True, slots=True)
+class Village:
+    """The parcels of one village, or those of a county whose village is not shown; a place's name, not a
+    person's.
+    """
+
+    county: str
+    name: str | None
+    parcels: int
+    area_mu: float
+    enrolled: int
+
+
+def villages(session: Session) -> list[Village]:
+    """Parcels by village, those without a village shown last in their county."""
+    name, county = ParcelPublic.village, ParcelPublic.county
+    rows = session.execute(
+        sa.select(
+            county,
+            name,
+            sa.func.count(),
+            sa.func.sum(sa.cast(ParcelPublic.area_mu, sa.Double)),
+            sa.func.sum(sa.case((Parcel.status == "enrolled", 1), else_=0)),
+        )
+        .join(Parcel, Parcel.id == ParcelPublic.parcel_id)
+        .group_by(county, name)
+        .order_by(county, name.is_(None), name)
+    )
+    return [Village(row[0], row[1], row[2], float(row[3]), int(row[4])) for row in rows]
 
 
 def programmes(session: Session) -> list[Programme]:

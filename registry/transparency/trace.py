@@ -29,6 +29,7 @@ from registry.estimates.service import load_record, load_run, record_outlines
 from registry.issuance.models import Batch, HomeRange, Issuance
 from registry.machine import Role
 from registry.parcels.models import Parcel, ParcelVersion
+from registry.parcels.public import masked_among
 from registry.programmes.rules import unit_asset
 from registry.programmes.service import load_programme, terms_of
 from registry.projects.models import MonitoringPeriod, Project, ProjectParcel
@@ -287,7 +288,7 @@ def _homes(session: Session, found: _Found) -> Iterator[TracedHome]:
             version=version.version,
             code=parcel.code,
             county=parcel.county,
-            village=version.village,
+            village=None if masked_among(session, [version]) else version.village,
             stand_type=version.stand_type,
             area_cm2=version.area_cm2,
             buffer=row.buffer,

@@ -2,7 +2,6 @@
 JavaScript.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -24,12 +23,13 @@ from registry.clock import from_milliseconds
 from registry.documents.mapping import parcel_map_svg
 from registry.language import Language, translations
 from registry.parcels.rules import mu_of_cm2
-from registry.transparency.overview import STATES, PublicParcel, entries, public_parcels, summary
+from registry.transparency.overview import STATES, entries, public_parcels, summary, villages
 from registry.web.api import Now, Reader, Reading, Running, Services, tagged
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 SHOWN_ENTRIES: Final = 12
 MAP_SIZE: Final = (900, 560)
+MOST_DRAWN: Final = 4_000
 LOCAL_TIME: Final = ZoneInfo("Asia/Shanghai")
 LOCALES: Final = {Language.CHINESE: "zh_CN", Language.ENGLISH: "en"}
 
@@ -53,20 +53,9 @@ class Head:
     fresh: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Village:
-    """The parcels of one village; its name is a place's, not a person's."""
-
-    name: str
-    parcels: int
-    area_mu: float
-    enrolled: int
-
-
 @router.head("/")
 @router.get("/")
 def home(running: Running, now: Now, session: Reading, language: Reader) -> HTMLResponse:
-    parcels = public_parcels(session)
     total = summary(session)
     content = (
         environment(language)
@@ -77,7 +66,7 @@ def home(running: Running, now: Now, session: Reading, language: Reader) -> HTML
             summary=total,
             states=STATES,
             area_mu=float(mu_of_cm2(total.area_cm2)),
-            villages=villages_of(parcels),
+            villages=villages(session),
             entries=entries(session, None, SHOWN_ENTRIES),
             head=head_of(running, session, now),
             now=now,
@@ -92,8 +81,10 @@ def home(running: Running, now: Now, session: Reading, language: Reader) -> HTML
 
 @router.get("/map.svg")
 def plain_map(request: Request, session: Reading) -> Response:
-    """The parcels as an image, for whoever has no WebGL; those that are credited are filled."""
-    parcels = public_parcels(session)
+    """The parcels as an image, for whoever has no WebGL; those that are credited are filled. The first
+    `MOST_DRAWN` by code: a picture of more would be of no use to anybody.
+    """
+    parcels = public_parcels(session, MOST_DRAWN)
     credited = {parcel.code for parcel in parcels if parcel.status == "enrolled"}
     svg = parcel_map_svg([parcel.for_map() for parcel in parcels], credited, *MAP_SIZE)
     return tagged(request, svg.encode(), "image/svg+xml", max_age=30)
@@ -113,21 +104,6 @@ def head_of(running: Services, session: Session, now: datetime) -> Head | None:
     age = max(0, int((now - at).total_seconds()))
     vkey = running.home.vkey.read_text().strip()
     return Head(published.size, published.root.hex(), at, age, vkey, published.size >= head.size)
-
-
-def villages_of(parcels: Sequence[PublicParcel]) -> list[Village]:
-    by_name: dict[str, list[PublicParcel]] = {}
-    for parcel in parcels:
-        by_name.setdefault(parcel.village, []).append(parcel)
-    return [
-        Village(
-            name,
-            len(own),
-            float(mu_of_cm2(sum(parcel.area_cm2 for parcel in own))),
-            sum(parcel.status == "enrolled" for parcel in own),
-        )
-        for name, own in by_name.items()
-    ]
 
 
 def _other_language(language: Language) -> tuple[str, str]:
