@@ -19,6 +19,7 @@ from registry.market import routes as market
 from registry.parcels import import_routes as parcel_imports
 from registry.parcels import routes as parcels
 from registry.programmes import routes as programmes
+from registry.projects import contested_routes as contested
 from registry.projects import routes as projects
 from registry.publication import Publisher
 from registry.records import routes as records
@@ -40,6 +41,7 @@ ROOMS: Final[tuple[APIRouter, ...]] = (
     parcels.router,
     evidence.router,
     projects.router,
+    contested.router,
     estimates.router,
     verification.router,
     issuance.router,

@@ -8,6 +8,8 @@ from registry.accounts import keys as accounts_keys
 from registry.accounts import projection as accounts
 from registry.accounts import rules as accounts_rules
 from registry.accounts import service as accounts_service
+from registry.aftermath import Keeper
+from registry.errors import RegistryRefusal
 from registry.estimates import projection as estimates
 from registry.estimates import rules as estimates_rules
 from registry.estimates import service as estimates_service
@@ -33,6 +35,7 @@ from registry.programmes import projection as programmes
 from registry.programmes import rules as programmes_rules
 from registry.programmes import service as programmes_service
 from registry.projections import Projections
+from registry.projects import disputes, outside
 from registry.projects import projection as projects
 from registry.projects import rules as projects_rules
 from registry.projects import service as projects_service
@@ -61,6 +64,8 @@ MACHINES: Mapping[str, Machine] = {
         projects_rules.PROJECT,
         projects_rules.CLAIM,
         projects_rules.PERIOD,
+        projects_rules.OUTSIDE_CLAIM,
+        projects_rules.DISPUTE,
         estimates_rules.RUN,
         verification_rules.STATEMENT,
         issuance_rules.ISSUANCE,
@@ -88,6 +93,8 @@ PROJECTIONS: Projections = {
     "project": projects.project,
     "claim": projects.claim,
     "period": projects.period,
+    "outside_claim": projects.outside_claim,
+    "dispute": projects.dispute,
     "run": estimates.run,
     "statement": verification.statement,
     "issuance": issuance.issuance,
@@ -111,6 +118,8 @@ ACTS: Mapping[str, Act] = {
         parcels_service.ACTS,
         evidence_service.ACTS,
         projects_service.ACTS,
+        outside.ACTS,
+        disputes.ACTS,
         estimates_service.ACTS,
         verification_service.acts(market_options.OptionInterests()),
         issuance_service.acts(market_options.OptionDeliveries()),
@@ -123,3 +132,8 @@ ACTS: Mapping[str, Act] = {
     )
     for act in room
 }
+
+KEEPERS: Mapping[type[RegistryRefusal], Keeper] = {
+    projects_rules.ClaimRefused: disputes.keep_cases,
+}
+"""What is kept of refusals after they took everything back."""

@@ -29,8 +29,9 @@ from registry import clock as clocks
 from registry.accounts.rules import BANK_ACCOUNT, LOG, MONEY
 from registry.accounts.service import AccountsDirectory
 from registry.acts import ROOT
+from registry.aftermath import Aftermath
 from registry.anchor import Anchors, GuardedSigner, require_unmarked
-from registry.catalogue import ACTS, MACHINES, PROJECTIONS
+from registry.catalogue import ACTS, KEEPERS, MACHINES, PROJECTIONS
 from registry.clock import Clock, ClockRefused, SystemClock, clock_of, milliseconds
 from registry.database import Database, migrate
 from registry.errors import HomeMissing, RegistryRefusal
@@ -151,6 +152,7 @@ class Installation:
             publisher.publish,
             RequestsOfGroup(),
             upkeep=Upkeep(keyring, PROJECTIONS, state_every),
+            aftermath=Aftermath(database, clock, KEEPERS),
         )
         office = Office(writer, keyring, clock, PROJECTIONS, AccountsDirectory(), ACTS, MACHINES)
         return cls(home, database, clock, tiles, publisher, office, writer)

@@ -76,6 +76,8 @@ class _Job(Generic[T]):
 _Answer = Callable[[], None]
 Job = Callable[[Session, LedgerTransaction], None]
 """What the registry itself does at the end of a group."""
+Aftermath = Callable[[Exception], None]
+"""What is done about a refusal before it is answered, outside any transaction. It raises nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ class Writer:
         bracket: Bracket | None = None,
         group_size: int = GROUP_SIZE,
         upkeep: Job | None = None,
+        aftermath: Aftermath | None = None,
     ) -> None:
         self._database = database
         self._signers = signers
@@ -109,6 +112,7 @@ class Writer:
         self._bracket = bracket or NoBracket()
         self.group_size = group_size  # may be changed while it runs
         self._upkeep = upkeep
+        self._aftermath = aftermath
         self._memory = Memory()
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._failure: BaseException | None = None
@@ -260,7 +264,7 @@ class Writer:
         if waiting is not None:
             ledger.companions.append(waiting)
         self._bracket.begin(session, request_ids)
-        answers = [_attempt(job, session, ledger) for job in group]
+        answers = [_attempt(job, session, ledger, self._aftermath) for job in group]
         self._bracket.end(session)
         if self._upkeep is not None:
             self._upkeep(session, ledger)
@@ -289,7 +293,9 @@ class _DoAgain(Exception):
     """The group has to be run again with savepoints; nothing of it was kept."""
 
 
-def _attempt(job: _Job[T], session: Session, ledger: LedgerTransaction) -> _Answer:
+def _attempt(
+    job: _Job[T], session: Session, ledger: LedgerTransaction, aftermath: Aftermath | None
+) -> _Answer:
     """Run one job by itself. The answer is given later, when it is durable."""
     try:
         with ledger.savepoint():
@@ -298,5 +304,11 @@ def _attempt(job: _Job[T], session: Session, ledger: LedgerTransaction) -> _Answ
         raise
     except Exception as refusal:
         refused = refusal
-        return lambda: job.future.set_exception(refused)
+
+        def refuse() -> None:
+            if aftermath is not None:
+                aftermath(refused)
+            job.future.set_exception(refused)
+
+        return refuse
     return lambda: job.future.set_result(result)

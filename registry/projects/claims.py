@@ -116,6 +116,8 @@ class ClaimVerdict:
     refused: tuple[ClaimOverlap, ...]
     slivers: tuple[ClaimOverlap, ...]
     rule: str
+    programme: str
+    """Under which the ground was wanted."""
 
     @property
     def clear(self) -> bool:
@@ -155,7 +157,8 @@ def check(
     rivals += [one for one in also if one.claim not in left_out and asked.meets(one)]
     shares = sharing(candidate, [one.ground for one in rivals])
     rivals = [one for one, some in zip(rivals, shares, strict=True) if some]
-    return _judge(candidate, rivals, asked.own_order, overlap_rule(terms_of(programme)))
+    rule = overlap_rule(terms_of(programme))
+    return _judge(candidate, rivals, asked.own_order, rule, programme.id)
 
 
 def require(verdict: ClaimVerdict, candidate: str) -> ClaimVerdict:
@@ -179,6 +182,7 @@ def refuse_all(verdicts: Mapping[str, ClaimVerdict], *, outlines: bool = True) -
     listed = [
         {
             "candidate": parcel,
+            "wanted_under": verdicts[parcel].programme,
             **one.facts(),
             **(drawn.facts(one.overlap.geometry) if outlines else {}),
         }
@@ -369,7 +373,11 @@ def competes(held: DateRange, wanted: DateRange, *, foreign: bool, over: bool, t
 
 
 def _judge(
-    candidate: Polygonal, rivals: Sequence[Claimed], own_order: int | None, rule: OverlapRule
+    candidate: Polygonal,
+    rivals: Sequence[Claimed],
+    own_order: int | None,
+    rule: OverlapRule,
+    programme: str,
 ) -> ClaimVerdict:
     """Earlier claims are judged together (many slivers are as much ground as one strip), later ones each for
     itself: whether their slivers were too many was asked when they came.
@@ -391,6 +399,7 @@ def _judge(
         refused=tuple(one for one in found if one.overlap.kind is OverlapKind.REFUSED),
         slivers=tuple(one for one in found if one.overlap.kind is OverlapKind.SLIVER),
         rule=rule.name,
+        programme=programme,
     )
 
 

@@ -7,7 +7,14 @@ from sqlalchemy.orm import Session
 from registry.accounts.models import MandateRow
 from registry.parcels.projection import keep_step
 from registry.projections import Recorded, begin, follow
-from registry.projects.models import LandClaim, MonitoringPeriod, Project, ProjectParcel
+from registry.projects.models import (
+    DisputeDecision,
+    LandClaim,
+    MonitoringPeriod,
+    OutsideClaim,
+    Project,
+    ProjectParcel,
+)
 
 _KEPT_OF_A_CLAIM: Final = ("project_id", "pool", "from_on", "to_on", "credited_cm2")
 
@@ -89,6 +96,44 @@ def _number(session: Session, project: str, number: int, parcel: str, version: i
             ProjectParcel(project_id=project, number=number, parcel_id=parcel, parcel_version=version)
         )
         session.flush()
+
+
+def outside_claim(session: Session, recorded: Recorded) -> None:
+    if recorded.action != "declare":
+        follow(session, OutsideClaim, recorded)
+        return
+    facts = recorded.facts
+    begin(
+        session,
+        OutsideClaim,
+        recorded,
+        registry_code=facts["registry"],
+        foreign_id=facts["foreign_id"],
+        pools=",".join(facts["pools"]),
+        from_on=facts["from_on"],
+        to_on=facts["to_on"],
+        organisation_id=facts["organisation"],
+        parcel_id=facts["parcel"],
+        parcel_version=facts["version"],
+        area_cm2=facts["area_cm2"],
+        evidence_sha256=facts["evidence_sha256"],
+        declared_index=recorded.index,
+        commitment=recorded.entry.payload.commitments["ground"],
+    )
+
+
+def dispute(session: Session, recorded: Recorded) -> None:
+    facts = recorded.facts
+    begin(
+        session,
+        DisputeDecision,
+        recorded,
+        first=facts["first"],
+        second=facts["second"],
+        programme_id=facts["programme"],
+        reason=recorded.entry.payload.reason_code,
+        document_sha256=facts["document_sha256"],
+    )
 
 
 def period(session: Session, recorded: Recorded) -> None:

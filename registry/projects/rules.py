@@ -5,7 +5,7 @@ must be.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
 from registry.errors import RegistryRefusal
 from registry.machine import Machine, Needs, Role, step
@@ -26,6 +26,9 @@ PROJECT: Final = Machine(
         ("validated", "withdraw"): step("withdrawn", *OWNERS),
         ("validated", "register"): step("registered", Role.REGISTRY_ADMIN, needs=Needs.TWO_PERSONS),
         ("registered", "activate"): step("active", Role.SYSTEM),
+        ("active", "add_parcel"): step(
+            "active", *OWNERS, needs=Needs.TWO_ORGANISATIONS, confirmers=(Role.REGISTRY_ADMIN,)
+        ),
     },
 )
 
@@ -34,8 +37,19 @@ CLAIM: Final = Machine(
     "none",
     {
         ("none", "activate"): step("active", Role.SYSTEM),
-        # caused by the closing of the parcel, in its entry and by its signer
-        ("active", "end"): step("ended", Role.REGISTRY_ADMIN),
+        # caused by the closing of the parcel, in its entry and by its signer, or by its supersession
+        ("active", "end"): step("ended", Role.REGISTRY_ADMIN, Role.SYSTEM),
+    },
+)
+
+SUCCESSION: Final = Machine(
+    "succession",
+    "none",
+    {
+        ("none", "propose"): step("proposed", Role.COLLECTIVE, needs=Needs.TWO_PERSONS),
+        ("proposed", "approve"): step("approved", Role.REGISTRY_ADMIN, needs=Needs.TWO_PERSONS),
+        ("proposed", "refuse"): step("refused", Role.REGISTRY_ADMIN),
+        ("proposed", "withdraw"): step("withdrawn", Role.COLLECTIVE),
     },
 )
 
@@ -57,8 +71,41 @@ PERIOD: Final = Machine(
     },
 )
 
+OUTSIDE_CLAIM: Final = Machine(
+    "outside_claim",
+    "none",
+    {
+        ("none", "declare"): step("declared", *OWNERS, Role.REGISTRY_ADMIN),
+        ("declared", "withdraw"): step("withdrawn", Role.REGISTRY_ADMIN, needs=Needs.TWO_PERSONS),
+    },
+)
+"""A claim in another registry. One person may say it, with a document; two must sign that it is no more."""
+
+DISPUTE: Final = Machine(
+    "dispute",
+    "none",
+    {
+        ("none", decision): step(state, Role.REGISTRY_ADMIN, needs=Needs.TWO_PERSONS)
+        for decision, state in (
+            ("decide_first", "decided_first"),
+            ("decide_second", "decided_second"),
+            ("dismiss", "dismissed"),
+        )
+    },
+)
+"""A case of two that want the same ground. Before its decision nothing of it is in the log."""
+
+OutsideRegistry = Literal["ccer", "vcs", "gold_standard", "provincial", "judicial", "other"]
+"""Where else ground is credited (R-07): the national scheme, Verra, Gold Standard, another province's
+carbon-inclusion scheme, a sink bought by order of a court, another.
+"""
+
 DEAD_PERIODS: Final = ("rejected", "voided")
 """A period in one of these states no longer holds its dates."""
+
+SuccessionKind = Literal["split", "merge", "boundary"]
+MAX_SUCCESSION: Final = 40
+"""Predecessors, and successors, of one succession: its entries name every pair of them and have 32 KiB."""
 
 MAX_PARCELS: Final = 500
 """Of one project: its entry names every one of them and has 32 KiB."""
@@ -197,6 +244,116 @@ class ClaimEndRefused(ProjectRefused):
     )
 
 
+class JoiningRefused(ProjectRefused):
+    """A parcel joins an active project from a day on that is not over, and from which a period can begin."""
+
+    code: ClassVar[str] = "joining_refused"
+    template: ClassVar[str] = (
+        "Parcel {parcel} cannot join project {project} on {from_on}; it may from {earliest} on, before "
+        "{latest}."
+    )
+
+
+class ProjectFull(ProjectRefused):
+    code: ClassVar[str] = "project_full"
+    template: ClassVar[str] = "Project {project} would have {count} parcels; the most is {most}."
+
+
+# ---- successions
+
+
+class SuccessionRefused(ProjectRefused):
+    """The root of what is wrong with a split, a merge or a new boundary."""
+
+    code: ClassVar[str] = "succession_refused"
+    template: ClassVar[str] = "The succession was refused."
+
+
+class SuccessionShape(SuccessionRefused):
+    code: ClassVar[str] = "succession_shape"
+    template: ClassVar[str] = (
+        "A {kind} of {predecessors} parcels into {successors} is none: a split makes several of one, a merge "
+        "one of several, a new boundary one of one."
+    )
+
+
+class PredecessorUnfit(SuccessionRefused):
+    code: ClassVar[str] = "predecessor_unfit"
+    template: ClassVar[str] = (
+        "Parcel {parcel} is {status}; only eligible and enrolled parcels are succeeded by others."
+    )
+
+
+class PredecessorsDiffer(SuccessionRefused):
+    """Parcels that are merged were in the same state, project and hands, with claims to the same day."""
+
+    code: ClassVar[str] = "predecessors_differ"
+    template: ClassVar[str] = "The parcels {one} and {other} cannot become one: they differ in {what}."
+
+
+class ProgrammeDiffers(SuccessionRefused):
+    code: ClassVar[str] = "succession_programme_differs"
+    template: ClassVar[str] = (
+        "The parcels are claimed under {claimed}; a succession under {programme} is not possible."
+    )
+
+
+class SuccessionInPeriod(SuccessionRefused):
+    """A monitoring period is measured on the same parcels from its first day to its last."""
+
+    code: ClassVar[str] = "succession_in_period"
+    template: ClassVar[str] = (
+        "Successors cannot begin on {on}: the monitoring period {period} from {from_on} to {to_on} holds the "
+        "parcels as they were."
+    )
+
+
+class GroundNotKept(SuccessionRefused):
+    """A split or a merge keeps the ground: none is lost, none is won."""
+
+    code: ClassVar[str] = "ground_not_kept"
+    template: ClassVar[str] = (
+        "The successors are not the ground of their predecessors: {lost_m2} m2 are missing, {added_m2} m2 "
+        "are more; rule {rule}."
+    )
+
+
+class AreasDoNotReconcile(SuccessionRefused):
+    code: ClassVar[str] = "areas_do_not_reconcile"
+    template: ClassVar[str] = (
+        "The successors have {successors_cm2} cm2, their predecessors {predecessors_cm2} cm2; "
+        "{tolerance_cm2} cm2 are tolerated."
+    )
+
+
+class SuccessorsOverlap(SuccessionRefused):
+    code: ClassVar[str] = "successors_overlap"
+    template: ClassVar[str] = "The successors {one} and {other} share {overlap_m2} m2; rule {rule}."
+
+
+class NothingInherited(SuccessionRefused):
+    code: ClassVar[str] = "nothing_inherited"
+    template: ClassVar[str] = "Parcel {parcel} has no ground in common with the other side of the succession."
+
+
+class AddedGroundTaken(SuccessionRefused):
+    """What a new boundary adds lies on somebody else's ground; `overlaps` names every neighbour."""
+
+    code: ClassVar[str] = "added_ground_taken"
+    template: ClassVar[str] = (
+        "The ground that the new boundary adds to parcel {predecessor} is not free: {overlap_m2} m2 of it "
+        "are parcel {parcel}'s."
+    )
+
+
+class SharesDoNotAdd(SuccessionRefused):
+    code: ClassVar[str] = "shares_do_not_add"
+    template: ClassVar[str] = (
+        "Shares are declared for a split, one for each successor, and add up to 1000000; "
+        "{count} were given that add up to {total}."
+    )
+
+
 class ClaimRefused(ProjectRefused):
     """The ground is claimed already for these dates and this pool (I4). `overlaps` names every neighbour."""
 
@@ -217,6 +374,28 @@ class ClaimedOutside(ClaimRefused):
         "({overlap_mu} mu, a share of {candidate_share} of it and of {neighbour_share} of the other) with "
         "what {programme} credits as {project} from {from_on} to {to_on}; rule {rule}."
     )
+
+
+class OutlineNotOwn(ProjectRefused):
+    code: ClassVar[str] = "outline_not_own"
+    template: ClassVar[str] = (
+        "A {role} declares outside claims of its own parcels; only the registry draws other ground."
+    )
+
+
+class OutsideGroundUnstated(ProjectRefused):
+    code: ClassVar[str] = "outside_ground_unstated"
+    template: ClassVar[str] = "An outside claim names either a parcel or an outline."
+
+
+class OutlineUnreadable(ProjectRefused):
+    code: ClassVar[str] = "outline_unreadable"
+    template: ClassVar[str] = "The outline is no GeoJSON polygon or multipolygon: {reason}."
+
+
+class OutsideDatesRefused(ProjectRefused):
+    code: ClassVar[str] = "outside_dates_refused"
+    template: ClassVar[str] = "An outside claim has at least one day; {from_on} to {to_on} has none."
 
 
 # ---- dates -------------------------------------------------------------------------------------------------
@@ -264,6 +443,15 @@ def civil_date(now: datetime) -> date:
 def day_ends_at(day: date) -> datetime:
     """The instant at which a date is over in China."""
     return datetime.combine(day + timedelta(days=1), time(), CHINA)
+
+
+def check_joining(parcel: str, project: str, from_on: str, earliest: str, latest: str) -> None:
+    """RULES 1.2: a parcel joins never retroactively, and not within a period (`JoiningRefused`)."""
+    parse_day(from_on)
+    if not earliest <= from_on < latest:
+        raise JoiningRefused(
+            parcel=parcel, project=project, from_on=from_on, earliest=earliest, latest=latest
+        )
 
 
 def notice_ends_on(published_on: date, working_days: int) -> date:
