@@ -155,6 +155,14 @@ _LOCK_CELLS: Final = sa.text(
 """All locks in one question: a volatile function is called for each row after the rows were sorted."""
 
 
+def lock_named(session: Session, name: str) -> None:
+    """Serialise writers of what has this name until the transaction ends; SQLite's write transaction holds
+    everything.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(sa.text("select pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+
+
 def migration_config(url: str) -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(_migrations_folder())))
