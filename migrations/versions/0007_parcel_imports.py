@@ -18,7 +18,9 @@ def _imports() -> None:
     op.create_table(
         "parcel_import",
         sa.Column("id", sa.String(36), primary_key=True),
-        sa.Column("organisation_id", sa.ForeignKey("organisation.id"), nullable=False, index=True),
+        sa.Column(
+            "organisation_id", sa.String(200), sa.ForeignKey("organisation.id"), nullable=False, index=True
+        ),
         sa.Column("person", sa.String(36), nullable=False),
         sa.Column("file_name", sa.String(100), nullable=False),
         sa.Column("sha256", sa.String(64), nullable=False, index=True),
@@ -33,7 +35,7 @@ def _imports() -> None:
     )
     op.create_table(
         "field_mapping",
-        sa.Column("organisation_id", sa.ForeignKey("organisation.id"), primary_key=True),
+        sa.Column("organisation_id", sa.String(200), sa.ForeignKey("organisation.id"), primary_key=True),
         sa.Column("name", sa.String(60), primary_key=True),
         sa.Column("body", sa.JSON, nullable=False),
         sa.Column("revision", sa.Integer, nullable=False),
@@ -48,7 +50,7 @@ def _sources() -> None:
         change.add_column(sa.Column("source_crs", sa.Text, nullable=True))
     op.create_table(
         "parcel_source",
-        sa.Column("parcel_id", sa.ForeignKey("parcel.id"), primary_key=True),
+        sa.Column("parcel_id", sa.String(200), sa.ForeignKey("parcel.id"), primary_key=True),
         sa.Column("version", sa.Integer, primary_key=True),
         sa.Column("import_id", sa.String(36), nullable=False, index=True),
         sa.Column("row_number", sa.Integer, nullable=False),
