@@ -1,7 +1,7 @@
 """After records were erased: take away what is left of them in files.
 
-A database does not overwrite what it deletes, and a certificate's files and uploads lie beside it. Backups are not
-reached from here: they end by their own expiry.
+A database does not overwrite what it deletes, and a certificate's files and uploads lie beside it. Backups
+are not reached from here: they end by their own expiry.
 """
 
 from typing import ClassVar
@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from registry.database import Base, Committed, Database
 from registry.documents.bundle import SUFFIXES
 from registry.errors import RegistryRefusal
+from registry.evidence.models import EvidenceUpload
+from registry.evidence.service import forgotten_evidence
 from registry.files import FileStore
 from registry.office import Request
 from registry.parcels.import_models import ParcelImport, ParcelSource
@@ -19,7 +21,7 @@ from registry.parcels.sources import forgotten_files
 from registry.retirement.models import Certificate
 from registry.settings import Home
 
-_HELD = Request | ParcelDraft | ParcelSource | ParcelImport | ParcelCell
+_HELD = Request | ParcelDraft | ParcelSource | ParcelImport | ParcelCell | EvidenceUpload
 """Rows beside the records that held the same values."""
 
 
@@ -42,7 +44,7 @@ def vacuum(home: Home) -> list[str]:
     try:
         with database.read() as session:
             erased = session.scalars(sa.select(Certificate.number).where(Certificate.records.is_(None))).all()
-            forgotten = forgotten_files(session)
+            forgotten = forgotten_files(session) | forgotten_evidence(session)
         removed = [f"certificates/{name}" for number in erased for name in _remove_files(home, number)]
         removed += _remove_uploads(home, forgotten)
         if database.engine.dialect.name == "sqlite":

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from geo.polygon import from_wkb
 from registry.demo.story import CountyProject, Story
 from registry.estimates.methods import DEFAULT_METHOD
+from registry.files import FileStore
 from registry.machine import Role
-from registry.parcels.imports import import_file
+from registry.parcels.imports import Declaration, import_file
 from registry.parcels.models import ParcelDraft
 from registry.parcels.report import ImportReport, LiesOnParcel, RowsShareSliver
 from registry.parcels.rules import mu_of_cm2
@@ -51,11 +52,14 @@ def import_land(story: Story) -> ImportReport:
     installation = story.installation
     return import_file(
         installation.database,
+        FileStore(installation.home.files),
         story.member("两山公司").first,
         story.files.parcels,
-        programme=story.programme,
+        Declaration(
+            story.programme,
+            owners={village: member.organisation for village, member in story.collectives.items()},
+        ),
         now=installation.clock.now(),
-        owners={village: member.organisation for village, member in story.collectives.items()},
     ).require()
 
 

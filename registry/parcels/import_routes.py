@@ -6,7 +6,8 @@ from fastapi import APIRouter, File, Form, UploadFile
 from fastapi.responses import JSONResponse
 from pydantic import TypeAdapter, ValidationError
 
-from registry.parcels.imports import import_file
+from registry.files import FileStore
+from registry.parcels.imports import Declaration, import_file
 from registry.web.api import Acting, PlainForm, Running, problem_responses, request_invalid
 from registry.web.uploads import uploaded
 
@@ -41,14 +42,12 @@ def import_parcels(
     with uploaded(file) as path:
         report = import_file(
             running.database,
+            FileStore(running.home.files),
             by.mandate,
             path,
-            dry_run=dry_run,
-            programme=programme,
+            Declaration(programme, crs=crs, encoding=encoding, owners=_owners(owners)),
             now=running.clock.now(),
-            owners=_owners(owners),
-            crs=crs,
-            encoding=encoding,
+            dry_run=dry_run,
         )
     if dry_run:
         return JSONResponse(report.to_json(), 200)

@@ -1,38 +1,54 @@
 """Import of parcel files: all rows become drafts, or none does and every wrong row is listed.
 
-A file is examined outside any transaction (`examine_file`: reading, fields, outlines, and the rows against
-each other), then taken in within one (`take_in`: owners, ground of registered parcels, drafts). The same file
-from the same organisation is taken in once; again it answers what it answered.
+A file is examined outside any transaction (`examine_upload`: reading and outlines in the confined child, then
+the fields), held against what is registered (`judge`), and taken in within one transaction (`take_in`). The
+file itself is kept as it came. The same file from the same organisation is taken in once; again it answers
+what it answered.
 """
 
 import hashlib
+import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import shapely
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from geo.crs import areas_m2
-from geo.polygon import OverlapKind, OverlapRule, Polygonal, cells, overlap, to_wkb
-from geo.vector import ParcelFile, examine, read_parcels
+from geo.datum import Datum
+from geo.polygon import OverlapKind, OverlapRule, Polygonal, from_wkb, overlap
+from geo.vector import ParcelFile, RowFault
 from registry.accounts.service import load_organisation
-from registry.database import Database
+from registry.database import Database, lock_named
+from registry.files import FileStore
 from registry.machine import Mandate, NotAuthorised, Role
+from registry.parcels.examination import Declared, Examination, Progress, examine_file, examine_parcels
 from registry.parcels.ground import CM2_PER_M2, live_neighbours, meeting, overlap_facts, overlap_rule
-from registry.parcels.mapping import FieldMap, Read, columns_of, load_mapping, read_row
-from registry.parcels.models import ParcelDraft
+from registry.parcels.headings import propose_columns
+from registry.parcels.import_models import ParcelImport
+from registry.parcels.mapping import (
+    FieldMap,
+    Read,
+    columns_of,
+    load_mapping,
+    named_fields,
+    read_rows,
+    shared_values,
+)
+from registry.parcels.models import Parcel, ParcelDraft
 from registry.parcels.report import (
     AreaDiffersFromCertificate,
     ImportReport,
     LiesOnParcel,
     NoRows,
     ParcelTooSmall,
+    RepairUnknown,
     RowProblem,
     RowRepeated,
     RowsOverlap,
@@ -46,37 +62,109 @@ from registry.programmes.service import published_programme, terms_of
 
 NAMESPACE: Final = uuid.UUID("0c8f1d4e-51f0-5b83-9a64-3f1de2c75b10")
 IMPORTERS: Final = (Role.COLLECTIVE, Role.OPERATOR)
+UNKNOWN_KEY: Final = "—"
 
 
 @dataclass(frozen=True, slots=True)
+class Declaration:
+    """What the uploader says about a file.
+
+    `programme` gives the tolerances; `crs`, `encoding`, `layer`, `datum` and `swapped` say how it is read;
+    `values` are fields that the whole file shares and has no columns for, `repairs` the digests of proposed
+    outlines that are accepted, by row; `owners` says for an operator whose each village's land is (village:
+    organisation id).
+    """
+
+    programme: str
+    crs: str | int | None = None
+    encoding: str | None = None
+    layer: str | None = None
+    datum: Datum = Datum.AS_STATED
+    swapped: bool = False
+    repairs: Mapping[int, str] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
+    owners: Mapping[str, str] | None = None
+
+    def of_file(self) -> Declared:
+        """What of it concerns reading and outlines."""
+        return Declared(self.crs, self.encoding, self.layer, self.datum, self.swapped, self.repairs)
+
+    def to_json(self) -> dict[str, Any]:
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file as it came: its own name, digest and size."""
+
+    name: str
+    sha256: str
+    size_bytes: int
+
+    @classmethod
+    def of(cls, path: Path) -> "Upload":
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return cls(path.name[-100:], digest, path.stat().st_size)
+
+    def import_id(self, organisation: str) -> str:
+        """The id of this file's import by an organisation."""
+        return str(uuid.uuid5(NAMESPACE, f"{organisation}/{self.sha256}"))
+
+
+@dataclass(frozen=True)
 class ExaminedRow:
-    """A row without faults: canonical outline in EPSG:4490 and its fields."""
+    """A row without faults: canonical outline in EPSG:4490 (ISO WKB), its cells, its fields, the outline as
+    it was uploaded, and the change in area (ppm) of a repair that was accepted.
+    """
 
     number: int
-    geometry: Polygonal
+    wkb: bytes
     area_cm2: int
+    cells: Sequence[int]
     fields: Mapping[str, Read]
+    source_wkb: bytes | None
+    repair_ppm: int | None
+
+    @cached_property
+    def geometry(self) -> Polygonal:
+        return from_wkb(self.wkb)
 
     @property
     def key(self) -> str:
         """How plots and people name it: county, village, compartment, number."""
-        return "-".join(
-            str(self.fields[name]) for name in ("county", "village", "compartment", "subcompartment")
-        )
+        return key_of(self.fields)
+
+
+def key_of(fields: Mapping[str, Read]) -> str:
+    names = ("county", "village", "compartment", "subcompartment")
+    return "-".join(str(fields[name]) for name in names) if set(names) <= fields.keys() else UNKNOWN_KEY
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
     """A file as examined: good rows, everything that is wrong, and what is only worth saying."""
 
-    sha256: str
-    crs: str
-    encoding: str
-    encoding_source: str
-    layer: str
-    mapping: str
-    count: int
+    upload: Upload
+    declared: Declaration
+    file: Examination
+    mapping: FieldMap
+    columns: Mapping[str, str]
     rows: list[ExaminedRow]
+    problems: list[RowProblem]
+    warnings: list[RowProblem]
+
+    @property
+    def headings(self) -> list[str]:
+        return list(self.file.attributes[0]) if self.file.attributes else []
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An examined file held against what is registered: whose each row is, and all that is to be said."""
+
+    owner_of: Mapping[int, str]
     problems: list[RowProblem]
     warnings: list[RowProblem]
 
@@ -86,120 +174,162 @@ class Examined:
 
 def import_file(
     database: Database,
+    files: FileStore,
     importer: Mandate,
     path: Path,
+    declared: Declaration,
+    *,
+    now: datetime,
     mapping: FieldMap | None = None,
     dry_run: bool = False,
-    *,
-    programme: str,
-    now: datetime,
-    owners: Mapping[str, str] | None = None,
-    crs: str | int | None = None,
-    encoding: str | None = None,
+    progress: Progress | None = None,
 ) -> ImportReport:
-    """Import a parcel file in transactions of its own; the slow part (reading) holds none. See
-    `import_parcels`.
+    """Make drafts of all rows of a file, or of none; a dry run keeps nothing.
+
+    A collective imports its own land; an operator says whose each village's land is, and each collective
+    signs for its own afterwards. `progress` is told a step, how much of it is done, and of how much. Raises
+    what `geo.vector.read_parcels` raises for a file that cannot be read, `NotAuthorised`, `OwnerUnstated`.
     """
+    upload = Upload.of(path)
     with database.read() as session:
-        terms = terms_of(published_programme(session, programme))
-    examined = examine_file(path, terms, mapping or load_mapping(), now.date(), crs=crs, encoding=encoding)
+        check_importer(session, importer, declared)
+        terms = terms_of(published_programme(session, declared.programme))
+        known = None if dry_run else answered_before(session, importer, upload)
+    if known is not None:
+        return known
+    examined = examine_upload(path, upload, declared, terms, mapping or load_mapping(), now.date(), progress)
+    with database.read() as session:
+        judged = judge(session, importer, examined, terms)
+    if judged.problems or dry_run:
+        return report_of(importer, examined, judged, dry_run=dry_run)
+    with path.open("rb") as content:
+        files.put(content)
     with database.write() as session:
-        return take_in(session, importer, examined, terms, now, owners, dry_run)
+        return take_in(session, importer, examined, judged, now, kept=True)
 
 
-def import_parcels(
-    session: Session,
-    importer: Mandate,
-    path: Path,
-    mapping: FieldMap | None = None,
-    dry_run: bool = False,
-    *,
-    programme: str,
-    now: datetime,
-    owners: Mapping[str, str] | None = None,
-    crs: str | int | None = None,
-    encoding: str | None = None,
-) -> ImportReport:
-    """Make drafts of all rows of a file, or of none.
+def check_importer(session: Session, importer: Mandate, declared: Declaration) -> None:
+    """Refuse at once who may not import, or an operator that does not say whose the land is."""
+    if importer.role not in IMPORTERS:
+        raise NotAuthorised(machine="parcel", action="import", needed=" / ".join(IMPORTERS))
+    if importer.role is Role.COLLECTIVE:
+        return
+    for organisation in sorted(set((declared.owners or {"": ""}).values())):
+        if not organisation or load_organisation(session, organisation).kind != Role.COLLECTIVE:
+            raise OwnerUnstated(role=importer.role.value)
 
-    A collective imports its own land; an operator says by `owners` (village: organisation id) whose each
-    village's land is, and each collective signs for its own afterwards. `programme` gives the tolerances,
-    `crs` declares the system of a file that states none. Raises what `geo.vector.read_parcels` raises for a
-    file that cannot be read, `NotAuthorised`, `OwnerUnstated`.
-    """
-    terms = terms_of(published_programme(session, programme))
-    examined = examine_file(path, terms, mapping or load_mapping(), now.date(), crs=crs, encoding=encoding)
-    return take_in(session, importer, examined, terms, now, owners, dry_run)
+
+def answered_before(session: Session, importer: Mandate, upload: Upload) -> ImportReport | None:
+    """The report of the same file of the same organisation, if it was taken in."""
+    import_id = upload.import_id(importer.organisation)
+    row = session.get(ParcelImport, import_id)
+    if row is None or row.status != "taken" or row.report is None:
+        return None
+    return ImportReport.from_json(row.report).repeating(drafts_of(session, import_id))
+
+
+def drafts_of(session: Session, import_id: str) -> list[str]:
+    """Ids of an import's drafts in the file's order."""
+    wanted = sa.select(ParcelDraft.id).where(ParcelDraft.import_id == import_id)
+    return list(session.scalars(wanted.order_by(ParcelDraft.row_number)))
 
 
 # ---- examining ---------------------------------------------------------------------------------------------
 
 
-def examine_file(
+def examine_upload(
     path: Path,
+    upload: Upload,
+    declared: Declaration,
     terms: Terms,
     mapping: FieldMap,
     today: date,
-    *,
-    crs: str | int | None = None,
-    encoding: str | None = None,
+    progress: Progress | None = None,
 ) -> Examined:
     """Read a file and hold its rows against the mapping, the programme's terms and each other."""
-    digest = _digest(path)
-    return examine_rows(read_parcels(path, crs=crs, encoding=encoding), digest, terms, mapping, today)
+    file = examine_file(path, declared.of_file(), rule=overlap_rule(terms), progress=progress)
+    return examine_fields(file, upload, declared, terms, mapping, today)
 
 
-def examine_rows(file: ParcelFile, sha256: str, terms: Terms, mapping: FieldMap, today: date) -> Examined:
-    """Hold the rows of a file that was read against the mapping, the programme's terms and each other."""
-    rows, problems = _rows(file, mapping)
-    if not file.rows:
+def examine_rows(
+    file: ParcelFile, upload: Upload, declared: Declaration, terms: Terms, mapping: FieldMap, today: date
+) -> Examined:
+    """As `examine_upload`, of rows that were read before."""
+    examination = examine_parcels(file, declared.of_file(), rule=overlap_rule(terms))
+    return examine_fields(examination, upload, declared, terms, mapping, today)
+
+
+def examine_fields(
+    file: Examination, upload: Upload, declared: Declaration, terms: Terms, mapping: FieldMap, today: date
+) -> Examined:
+    """Hold the fields of examined rows against the mapping and the programme's terms."""
+    problems = [_of_fault(fault) for fault in file.faults]
+    if not file.count:
         problems.append(RowProblem.of(0, NoRows(), "file"))
+    columns, fields, wrong = _fields(file, mapping, declared.values)
+    problems += wrong
+    rows = list(_good_rows(file, fields, wrong))
     warnings: list[RowProblem] = []
     for row in rows:
         problems += _row_problems(row, terms, today)
         warnings += _area_warnings(row, terms)
     problems += _repeated(rows)
-    for problem in _overlapping(rows, overlap_rule(terms)):
+    problems += _unknown_repairs(file, declared)
+    for problem in _overlapping(file, fields):
         (problems if problem.code == RowsOverlap.code else warnings).append(problem)
     return Examined(
-        sha256=sha256,
-        crs=file.crs,
-        encoding=file.encoding,
-        encoding_source=file.encoding_source,
-        layer=file.layer,
-        mapping=mapping.name,
-        count=len(file.rows),
+        upload=upload,
+        declared=declared,
+        file=file,
+        mapping=mapping,
+        columns=columns,
         rows=rows,
         problems=sorted(problems, key=lambda problem: problem.row),
         warnings=sorted(warnings, key=lambda warning: warning.row),
     )
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _of_fault(fault: RowFault) -> RowProblem:
+    repair = getattr(fault, "repair", None)
+    return RowProblem(fault.row, fault.field, fault.value, fault.code, fault.template, fault.facts, repair)
 
 
-def _rows(file: ParcelFile, mapping: FieldMap) -> tuple[list[ExaminedRow], list[RowProblem]]:
-    """Rows whose fields and outline are both good, and what is wrong with the others."""
-    land, faults = examine(file)
-    problems = [
-        RowProblem(fault.row, fault.field, fault.value, fault.code, fault.template, fault.facts)
-        for fault in faults
-    ]
-    columns, missing = columns_of(mapping, file.rows[0].attributes if file.rows else {})
-    if file.rows:
-        problems += [RowProblem.of(0, one, str(one.facts["field"])) for one in missing]
-    outlines = {row.number: row.geometry for row in land}
-    areas_cm2 = (areas_m2(list(outlines.values())) * CM2_PER_M2).round().astype(int).tolist()
-    area = dict(zip(outlines, areas_cm2, strict=True))
-    good = []
-    for row in file.rows:
-        fields, wrong = read_row(mapping, columns, row.attributes)
-        problems += [RowProblem.of(row.number, one.refusal, one.heading, one.value) for one in wrong]
-        if not wrong and not missing and row.number in outlines:
-            good.append(ExaminedRow(row.number, outlines[row.number], area[row.number], fields))
-    return good, problems
+def _fields(
+    file: Examination, mapping: FieldMap, given: Mapping[str, str]
+) -> tuple[dict[str, str], list[dict[str, Read]], list[RowProblem]]:
+    """Columns by field, the fields of every row of the file, and what is wrong with them."""
+    if not file.count:
+        return {}, [], []
+    headings = list(file.attributes[0])
+    columns, missing = columns_of(mapping, headings, named_fields(mapping, given))
+    problems = [RowProblem.of(0, one, str(one.facts["field"])) for one in missing]
+    shared, wrong = shared_values(mapping, columns, given)
+    problems += [RowProblem.of(0, one.refusal, one.heading, one.value) for one in wrong]
+    fields, faults = read_rows(mapping, columns, file.attributes)
+    for n, listed in faults.items():
+        problems += [RowProblem.of(n + 1, one.refusal, one.heading, one.value) for one in listed]
+    if shared:
+        for own in fields:
+            own.update(shared)
+    return columns, fields, problems
+
+
+def _good_rows(
+    file: Examination,
+    fields: Sequence[Mapping[str, Read]],
+    problems: Sequence[RowProblem],
+) -> Iterator[ExaminedRow]:
+    """Rows whose fields and outline are both good."""
+    bad = {problem.row for problem in problems}
+    if 0 in bad:
+        return
+    for number, wkb, area_cm2, cells in zip(file.numbers, file.wkb, file.areas_cm2, file.cells, strict=True):
+        if number not in bad:
+            source, repair = file.source_wkb[number - 1], file.repaired.get(number)
+            yield ExaminedRow(
+                int(number), wkb, int(area_cm2), cells, fields[number - 1], source,
+                None if repair is None else repair.change_ppm,
+            )  # fmt: skip
 
 
 def _row_problems(row: ExaminedRow, terms: Terms, today: date) -> Iterator[RowProblem]:
@@ -225,94 +355,51 @@ def _area_warnings(row: ExaminedRow, terms: Terms) -> Iterator[RowProblem]:
 
 
 def _repeated(rows: Sequence[ExaminedRow]) -> Iterator[RowProblem]:
-    by_key = sorted(rows, key=lambda row: (row.key, row.number))
-    for first, second in pairwise(by_key):
-        if first.key == second.key:
-            yield RowProblem.of(
-                second.number, RowRepeated(key=second.key, other=first.number), "key", second.key
-            )
+    by_key = sorted((row.key, row.number) for row in rows)
+    for (key, first), (other, second) in pairwise(by_key):
+        if key == other:
+            yield RowProblem.of(second, RowRepeated(key=key, other=first), "key", key)
 
 
-def _overlapping(rows: Sequence[ExaminedRow], rule: OverlapRule) -> Iterator[RowProblem]:
+def _unknown_repairs(file: Examination, declared: Declaration) -> Iterator[RowProblem]:
+    """Digests that were accepted for rows that have no such proposal."""
+    for number, sha256 in sorted(declared.repairs.items()):
+        if number not in file.repaired:
+            yield RowProblem.of(number, RepairUnknown(sha256=sha256), "accept_repairs", sha256)
+
+
+def _overlapping(file: Examination, fields: Sequence[Mapping[str, Read]]) -> Iterator[RowProblem]:
     """What rows of one file share with each other; the later row is named, with the earlier."""
-    if not rows:
-        return
-    outlines = [row.geometry for row in rows]
-    tree = shapely.STRtree(outlines)
-    later, earlier = tree.query(outlines, predicate="intersects")
-    for a, b in sorted((int(a), int(b)) for a, b in zip(later, earlier, strict=True) if b < a):
-        found = overlap(outlines[a], outlines[b], rule)
-        if found.kind is OverlapKind.NONE:
-            continue
-        kind = RowsOverlap if found.kind is OverlapKind.REFUSED else RowsShareSliver
-        refusal = kind(other=rows[b].number, other_key=rows[b].key, **overlap_facts(found))
-        yield RowProblem.of(rows[a].number, refusal)
+    for later, earlier, found in file.overlaps:
+        if found.kind is not OverlapKind.NONE:
+            kind = RowsOverlap if found.kind is OverlapKind.REFUSED else RowsShareSliver
+            other_key = key_of(fields[earlier - 1])
+            refusal = kind(other=int(earlier), other_key=other_key, **overlap_facts(found))
+            yield RowProblem.of(int(later), refusal, shared=found.geometry)
 
 
-# ---- taking in ---------------------------------------------------------------------------------------------
+# ---- judging -----------------------------------------------------------------------------------------------
 
 
-def take_in(
-    session: Session,
-    importer: Mandate,
-    examined: Examined,
-    terms: Terms,
-    now: datetime,
-    owners: Mapping[str, str] | None = None,
-    dry_run: bool = False,
-) -> ImportReport:
-    """Make drafts of an examined file; with problems, or in a dry run, write nothing."""
-    if importer.role not in IMPORTERS:
-        raise NotAuthorised(machine="parcel", action="import", needed=" / ".join(IMPORTERS))
-    import_id = str(uuid.uuid5(NAMESPACE, f"{importer.organisation}/{examined.sha256}"))
-    known = _drafts_of(session, import_id)
-    owner_of, ownerless = _owners(session, importer, examined.rows, owners)
-    problems = sorted(examined.problems + ownerless, key=lambda problem: problem.row)
-    warnings = examined.warnings + _on_live_ground(session, examined.rows, overlap_rule(terms), known)
-    taken = not problems and not dry_run
-    drafts = known
-    if taken and not known:
-        made = [_draft(row, owner_of[row.number], import_id, examined.sha256, now) for row in examined.rows]
-        session.add_all(made)
-        session.flush()
-        drafts = [draft.id for draft in made]
-    return ImportReport(
-        import_id=import_id,
-        source_sha256=examined.sha256,
-        crs=examined.crs,
-        encoding=examined.encoding,
-        encoding_source=examined.encoding_source,
-        layer=examined.layer,
-        mapping=examined.mapping,
-        rows=examined.count,
-        area_cm2=sum(row.area_cm2 for row in examined.rows),
-        dry_run=dry_run,
-        taken=taken,
-        repeated=bool(known),
-        drafts=drafts,
-        problems=problems,
-        warnings=sorted(warnings, key=lambda warning: warning.row),
+def judge(session: Session, importer: Mandate, examined: Examined, terms: Terms) -> Judged:
+    """Hold an examined file against what is registered."""
+    own = drafts_of(session, examined.upload.import_id(importer.organisation))
+    owner_of, ownerless = _owners(importer, examined)
+    warnings = examined.warnings + _on_live_ground(session, examined.rows, overlap_rule(terms), own)
+    return Judged(
+        owner_of,
+        sorted(examined.problems + ownerless, key=lambda problem: problem.row),
+        sorted(warnings, key=lambda warning: warning.row),
     )
 
 
-def _drafts_of(session: Session, import_id: str) -> list[str]:
-    wanted = sa.select(ParcelDraft.id).where(ParcelDraft.import_id == import_id)
-    return list(session.scalars(wanted.order_by(ParcelDraft.row_number)))
-
-
-def _owners(
-    session: Session, importer: Mandate, rows: Sequence[ExaminedRow], owners: Mapping[str, str] | None
-) -> tuple[dict[int, str], list[RowProblem]]:
+def _owners(importer: Mandate, examined: Examined) -> tuple[dict[int, str], list[RowProblem]]:
     """The owner of each row's parcel, and the rows that have none."""
     if importer.role is Role.COLLECTIVE:
-        return {row.number: importer.organisation for row in rows}, []
-    if owners is None:
-        raise OwnerUnstated(role=importer.role.value)
-    for organisation in sorted(set(owners.values())):
-        if load_organisation(session, organisation).kind != Role.COLLECTIVE:
-            raise OwnerUnstated(role=importer.role.value)
+        return {row.number: importer.organisation for row in examined.rows}, []
+    owners = examined.declared.owners or {}
     found, ownerless = {}, []
-    for row in rows:
+    for row in examined.rows:
         village = str(row.fields["village"])
         if village in owners:
             found[row.number] = owners[village]
@@ -326,7 +413,7 @@ def _on_live_ground(
     session: Session, rows: Sequence[ExaminedRow], rule: OverlapRule, own: Sequence[str]
 ) -> list[RowProblem]:
     """Overlap check at submission: what the drafts share with parcels that are somebody's already."""
-    touched = {cell for row in rows for cell in cells(row.geometry)}
+    touched = {int(cell) for row in rows for cell in row.cells}
     live = live_neighbours(session, touched, except_parcels=frozenset(own))
     if not live:
         return []
@@ -341,8 +428,77 @@ def _on_live_ground(
             shared = overlap(row.geometry, outline, rule)
             if shared.kind is not OverlapKind.NONE:
                 warning = LiesOnParcel(parcel=id_, status=status, **overlap_facts(shared))
-                found.append(RowProblem.of(row.number, warning))
+                found.append(RowProblem.of(row.number, warning, shared=shared.geometry))
     return found
+
+
+# ---- taking in ---------------------------------------------------------------------------------------------
+
+
+def take_in(
+    session: Session, importer: Mandate, examined: Examined, judged: Judged, now: datetime, kept: bool = False
+) -> ImportReport:
+    """Make drafts of an examined file without problems, once: whoever comes second with the same file is
+    answered what the first was. `kept` says that the file itself lies in the file store.
+    """
+    upload = examined.upload
+    import_id = upload.import_id(importer.organisation)
+    lock_named(session, import_id)
+    known = answered_before(session, importer, upload)
+    if known is not None:
+        return known
+    _insert_drafts(session, examined, judged, import_id, now)
+    drafts = drafts_of(session, import_id)
+    report = report_of(importer, examined, judged, drafts=drafts)
+    row = session.get(ParcelImport, import_id) or ParcelImport(
+        id=import_id,
+        organisation_id=importer.organisation,
+        person=importer.person,
+        file_name=upload.name,
+        sha256=upload.sha256,
+        size_bytes=upload.size_bytes,
+        created_at=now,
+    )
+    row.programme, row.declared = examined.declared.programme, examined.declared.to_json()
+    row.status, row.kept, row.report, row.finished_at = "taken", kept, report.to_json(), now
+    session.add(row)
+    return report
+
+
+def report_of(
+    importer: Mandate,
+    examined: Examined,
+    judged: Judged,
+    *,
+    dry_run: bool = False,
+    drafts: Sequence[str] = (),
+) -> ImportReport:
+    file, headings = examined.file, examined.headings
+    missing = any(problem.code == "column_missing" for problem in judged.problems)
+    return ImportReport(
+        import_id=examined.upload.import_id(importer.organisation),
+        file=examined.upload.name,
+        source_sha256=examined.upload.sha256,
+        kind=file.kind,
+        crs=file.crs,
+        datum=str(file.datum),
+        swapped=file.swapped,
+        encoding=file.encoding,
+        encoding_source=file.encoding_source,
+        layer=file.layer,
+        mapping=examined.mapping.name,
+        rows=file.count,
+        area_cm2=sum(row.area_cm2 for row in examined.rows),
+        dry_run=dry_run,
+        taken=not judged.problems and not dry_run,
+        repeated=False,
+        headings=headings,
+        columns=dict(examined.columns),
+        proposed=propose_columns(examined.mapping, headings, examined.columns) if missing else {},
+        drafts=list(drafts),
+        problems=judged.problems,
+        warnings=judged.warnings,
+    )
 
 
 _TENURE: Final = {
@@ -352,42 +508,86 @@ _TENURE: Final = {
     "declared_area": "declared_cm2",
 }
 _OWN_COLUMNS: Final = ("county", "village", "stand_type")
+_BATCH: Final = 5_000
 
 
-def _draft(row: ExaminedRow, organisation: str, import_id: str, sha256: str, now: datetime) -> ParcelDraft:
-    fields = row.fields
-    attributes = {
+def _insert_drafts(
+    session: Session, examined: Examined, judged: Judged, import_id: str, now: datetime
+) -> None:
+    """One row for each that is not there yet: drafts of before were kept because they were submitted."""
+    there = set(drafts_of(session, import_id))
+    if session.get(ParcelImport, import_id) is not None:
+        there |= _parcels_of(session, [_draft_id(import_id, row.number) for row in examined.rows])
+    rows = (row for row in examined.rows if _draft_id(import_id, row.number) not in there)
+    batch: list[dict[str, Any]] = []
+    for row in rows:
+        batch.append(_draft(row, judged.owner_of[row.number], import_id, examined, now))
+        if len(batch) == _BATCH:
+            session.execute(sa.insert(ParcelDraft), batch)
+            batch = []
+    if batch:
+        session.execute(sa.insert(ParcelDraft), batch)
+
+
+def _parcels_of(session: Session, drafts: Sequence[str]) -> set[str]:
+    """Which of these drafts became parcels, though the drafts themselves are gone."""
+    found: set[str] = set()
+    for start in range(0, len(drafts), _BATCH):
+        some = drafts[start : start + _BATCH]
+        found |= set(session.scalars(sa.select(Parcel.id).where(Parcel.id.in_(some))))
+    return found
+
+
+def _draft_id(import_id: str, number: int) -> str:
+    return str(uuid.uuid5(uuid.UUID(import_id), str(number)))
+
+
+def _draft(
+    row: ExaminedRow, organisation: str, import_id: str, examined: Examined, now: datetime
+) -> dict[str, Any]:
+    fields, file = row.fields, examined.file
+    attributes: dict[str, Any] = {
         name: value for name, value in fields.items() if name not in _TENURE and name not in _OWN_COLUMNS
     }
-    return ParcelDraft(
-        id=str(uuid.uuid5(uuid.UUID(import_id), str(row.number))),
-        organisation_id=organisation,
-        import_id=import_id,
-        row_number=row.number,
-        wkb=to_wkb(row.geometry),
-        area_cm2=row.area_cm2,
-        county=fields["county"],
-        code=row.key[:80],
-        village=fields["village"],
-        stand_type=fields["stand_type"],
-        tenure={name: fields[source] for source, name in _TENURE.items()},
-        attributes={**attributes, "key": row.key},
-        source_sha256=sha256,
-        submitted=False,
-        created_at=now,
-    )
+    attributes["key"] = row.key
+    if row.source_wkb is not None:
+        attributes["source"] = {
+            "geometry_sha256": hashlib.sha256(row.source_wkb).hexdigest(),
+            "crs": file.crs,
+            "datum": str(file.datum),
+            "swapped": file.swapped,
+            "repair_ppm": row.repair_ppm,
+        }
+    return {
+        "id": _draft_id(import_id, row.number),
+        "organisation_id": organisation,
+        "import_id": import_id,
+        "row_number": row.number,
+        "wkb": row.wkb,
+        "area_cm2": row.area_cm2,
+        "county": fields["county"],
+        "code": row.key[:80],
+        "village": fields["village"],
+        "stand_type": fields["stand_type"],
+        "tenure": {name: fields[source] for source, name in _TENURE.items()},
+        "attributes": attributes,
+        "source_sha256": examined.upload.sha256,
+        "submitted": False,
+        "created_at": now,
+        "source_wkb": row.source_wkb,
+        "source_crs": file.crs,
+    }
 
 
 def discard_import(session: Session, importer: Mandate, import_id: str) -> int:
-    """Drop the drafts of an own import that were not submitted; answers how many."""
-    drafts = list(
-        session.scalars(
-            sa.select(ParcelDraft).where(ParcelDraft.import_id == import_id, ParcelDraft.submitted.is_(False))
-        )
-    )
-    own = str(uuid.uuid5(NAMESPACE, f"{importer.organisation}/{drafts[0].source_sha256}")) if drafts else None
-    if own != import_id:
+    """Drop the drafts of an own import that were not submitted; answers how many. The file is kept for as
+    long as a draft of it was submitted.
+    """
+    row = session.get(ParcelImport, import_id)
+    if row is None or row.organisation_id != importer.organisation:
         return 0
-    for draft in drafts:
-        session.delete(draft)
-    return len(drafts)
+    waiting = ParcelDraft.import_id == import_id
+    dropped = session.execute(sa.delete(ParcelDraft).where(waiting, ParcelDraft.submitted.is_(False)))
+    row.status, row.report = "discarded", None
+    row.kept = row.kept and bool(drafts_of(session, import_id))
+    return int(dropped.rowcount)  # type: ignore[attr-defined]

@@ -1,13 +1,25 @@
-"""What is said about a parcel file: why a row can be refused, one problem, and the whole report."""
+"""What is said about a parcel file: why a row can be refused, what to do about it, and the whole report.
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+Every problem names file, row (0: the whole file), field, value, a stable code, the reason, and what to do, in
+Chinese and English.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from typing import Any, ClassVar, Final
+
+import shapely
 
 from geo.errors import GeoRefusal
+from geo.polygon import Polygonal
+from geo.repair import Repair
 from registry.errors import RegistryRefusal
-from registry.language import Language, filled
-from registry.parcels.mapping import Value
+from registry.language import Language, filled, translate
+from registry.parcels.mapping import FieldRefused, Value
 from registry.parcels.rules import ImportRefused, mu_of_cm2
 
 
@@ -80,9 +92,93 @@ class LiesOnParcel(RowRefused):
     )
 
 
+class RepairUnknown(RowRefused):
+    """The digest accepted for a row is not that of its proposed outline."""
+
+    code: ClassVar[str] = "repair_unknown"
+    template: ClassVar[str] = "No proposed outline of this row has the digest {sha256}."
+
+
+# ---- what to do --------------------------------------------------------------------------------------------
+
+_SPLIT: Final = "Split the file, for example by village, and import the parts one by one."
+_EXPORT: Final = "Export the file again from the program it was drawn in, and send that."
+
+ADVICE: Final[Mapping[str, str]] = {
+    "no_rows": "Check that the right layer was exported; a file has at least one row.",
+    "row_repeated": "Give each sub-compartment a number of its own, or remove the row that is there twice.",
+    "rows_overlap": "Correct the border so that the two outlines only touch.",
+    "parcel_too_small": "Join it to its neighbour under the same right, or leave it out.",
+    "tenure_over": "Correct the date, or have the right renewed before the land comes in.",
+    "village_without_owner": "Say which collective owns the parcels of this village, or correct its name.",
+    "area_differs_from_certificate": (
+        "Compare outline and certificate and correct the wrong one; review refuses the parcel as it is."
+    ),
+    "rows_share_sliver": (
+        "Nothing has to be done; it goes away when both outlines use the same points along their border."
+    ),
+    "lies_on_parcel": (
+        "Compare with that parcel before you submit: two parcels are never credited on the same ground."
+    ),
+    "column_missing": (
+        "Add the column, name yours in a field mapping, or give one value for the whole file."
+    ),
+    "value_missing": "Fill in the cell.",
+    "not_a_number": "Write a plain number with a point as decimal mark and without a unit.",
+    "out_of_bounds": "Check the figure and its unit.",
+    "word_unknown": "Use one of the words listed, or add yours to the codes of a field mapping.",
+    "not_a_date": "Write the date as 2055-12-31 or 2055年12月31日.",
+    "not_a_county": "Write the county's code of six digits (GB/T 2260), for example 330802.",
+    "text_too_long": "Shorten the text.",
+    "value_unused": "Take the value back, or correct the name of its field.",
+    "value_beside_column": "Take the value back, or remove the column from the file.",
+    "repair_unknown": "Look at the newest dry run and accept the digest that stands there.",
+    "file_unreadable": _EXPORT,
+    "file_too_large": _SPLIT,
+    "format_unsupported": (
+        "Export as zipped shapefile, GeoPackage, GeoJSON, KML or KMZ, GPX, GeoParquet, or CSV with WKT."
+    ),
+    "archive_refused": "Pack one data set without a password into one .zip, with nothing else in it.",
+    "not_a_shapefile": "Pack .shp, .shx, .dbf and .prj of one export into one .zip.",
+    "not_a_geopackage": "Export one layer as GeoPackage, or say which layer is meant.",
+    "not_geojson": _EXPORT,
+    "prj_missing": "Add the .prj, or declare the coordinate system, for example EPSG:4549.",
+    "crs_unknown": "Declare the coordinate system by its EPSG code, for example EPSG:4490 or EPSG:4549.",
+    "crs_conflict": "Leave the declaration out, or correct whichever of the two is wrong.",
+    "datum_shift_unknown": "Have the survey office convert the file to CGCS2000.",
+    "zone_prefix_conflict": (
+        "Declare the system as the eastings are: EPSG:4513 to 4533 with zone prefix, 4534 to 4554 without."
+    ),
+    "axes_swapped": "If they are, declare the axes as swapped and send the file again.",
+    "datum_conflict": "Leave the datum out: a survey file in metres is never shifted.",
+    "encoding_unknown": "Declare the encoding; Chinese desktop programs mostly write GBK.",
+    "too_many_features": _SPLIT,
+    "reader_stopped": "Split the file, or simplify outlines that have very many points.",
+    "geometry_empty": "Draw the outline, or remove the row.",
+    "geometry_not_polygonal": "Draw the land as a polygon.",
+    "geometry_unreadable": _EXPORT,
+    "geometry_invalid": (
+        "Correct the outline at the place named, or accept the outline that is proposed by its digest."
+    ),
+    "coordinates_out_of_range": "Check the coordinate system that the file states or that you declared.",
+    "too_many_vertices": "Simplify the outline: points closer than the survey's accuracy say nothing.",
+    "too_many_rings": "Divide the land into several parcels.",
+    "too_many_cells": "Check the outline: land of this size is mostly a mistake; else divide it.",
+}
+"""What to do about each code: one sentence."""
+
+OTHERWISE: Final = "Correct what is named here and send the file again."
+
+
+# ---- the report --------------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True, slots=True)
 class RowProblem:
-    """One thing about one row (0: the whole file): the field, its value, and the reason in both languages."""
+    """One thing about one row (0: the whole file): the field, its value, and the reason in both languages.
+
+    `repair` is the way out that is proposed for an invalid outline, `shared` the ground of an overlap.
+    """
 
     row: int
     field: str
@@ -90,18 +186,37 @@ class RowProblem:
     code: str
     template: str
     facts: Mapping[str, Any]
+    repair: Repair | None = None
+    shared: Polygonal | None = None
 
     @classmethod
     def of(
-        cls, row: int, refusal: RegistryRefusal | GeoRefusal, field: str = "geometry", value: Value = None
+        cls,
+        row: int,
+        refusal: RegistryRefusal | GeoRefusal,
+        field: str = "geometry",
+        value: Value = None,
+        shared: Polygonal | None = None,
     ) -> "RowProblem":
-        return cls(row, field, value, refusal.code, refusal.template, refusal.facts)
+        return cls(row, field, value, refusal.code, refusal.template, refusal.facts, None, shared)
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> "RowProblem":
+        """A problem as it was reported, without the outlines."""
+        code = kept["code"]
+        return cls(kept["row"], kept["field"], kept["value"], code, templates()[code], kept["facts"])
 
     def message(self, language: Language) -> str:
         return filled(self.template, self.facts, language)
 
-    def to_json(self) -> dict[str, Any]:
-        return {
+    def advice(self, language: Language) -> str:
+        """What to do."""
+        return translate(ADVICE.get(self.code, OTHERWISE), language)
+
+    def to_json(self, file: str = "", outlines: bool = False) -> dict[str, Any]:
+        """The problem with its file's name; `outlines` adds GeoJSON of overlap and proposal."""
+        plain = {
+            "file": file,
             "row": self.row,
             "field": self.field,
             "value": self.value,
@@ -109,18 +224,66 @@ class RowProblem:
             "facts": dict(self.facts),
             "zh": self.message(Language.CHINESE),
             "en": self.message(Language.ENGLISH),
+            "advice_zh": self.advice(Language.CHINESE),
+            "advice_en": self.advice(Language.ENGLISH),
         }
+        if self.repair is not None:
+            plain["repair"] = repair_json(self.repair, outlines)
+        if outlines and self.shared is not None:
+            plain["shared"] = geojson(self.shared)
+        return plain
+
+
+def geojson(geometry: Polygonal) -> Any:
+    return json.loads(shapely.to_geojson(geometry))
+
+
+def repair_json(repair: Repair, outlines: bool) -> dict[str, Any]:
+    """A proposed outline: its digest, by which it is accepted, the fault's place, and what it changes."""
+    before = repair.area_before_m2
+    plain: dict[str, Any] = {
+        "sha256": repair.sha256,
+        "lon": repair.lon,
+        "lat": repair.lat,
+        "reason": repair.reason,
+        "area_before_m2": None if before is None else round(before, 2),
+        "area_after_m2": round(repair.area_after_m2, 2),
+        "change_ppm": repair.change_ppm,
+    }
+    return plain | {"outline": geojson(repair.geometry)} if outlines else plain
+
+
+@cache
+def templates() -> Mapping[str, str]:
+    """The sentence of every code that a report may hold."""
+    return {kind.code: kind.template for kind in reasons()}
+
+
+def reasons() -> Iterator[type[RowRefused | FieldRefused | GeoRefusal]]:
+    """Every reason that a row or a file can be refused or warned for."""
+    waiting: list[type[Any]] = [RowRefused, FieldRefused, GeoRefusal]
+    while waiting:
+        kind = waiting.pop()
+        yield kind
+        waiting.extend(kind.__subclasses__())
 
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
     """What came of an import. `taken` is false when there are problems, and in a dry run; `repeated` when it
     was taken before.
+
+    `columns` says which heading was read as which field; `proposed`, for a file that lacks needed columns,
+    which heading looks like which field.
     """
 
     import_id: str
+    file: str
     source_sha256: str
+    kind: str
     crs: str
+    datum: str
+    swapped: bool
     encoding: str
     encoding_source: str
     layer: str
@@ -130,6 +293,9 @@ class ImportReport:
     dry_run: bool
     taken: bool
     repeated: bool
+    headings: list[str] = field(default_factory=list)
+    columns: dict[str, str] = field(default_factory=dict)
+    proposed: dict[str, str] = field(default_factory=dict)
     drafts: list[str] = field(default_factory=list)
     problems: list[RowProblem] = field(default_factory=list)
     warnings: list[RowProblem] = field(default_factory=list)
@@ -138,17 +304,72 @@ class ImportReport:
         """The report, if there are no problems; else `ImportRefused` with every one of them."""
         if self.problems:
             raise ImportRefused(
-                count=len(self.problems), rows=[problem.to_json() for problem in self.problems]
+                count=len(self.problems), rows=[problem.to_json(self.file) for problem in self.problems]
             )
         return self
 
-    def to_json(self) -> dict[str, Any]:
-        names = (
-            "import_id", "source_sha256", "crs", "encoding", "encoding_source", "layer", "mapping", "rows",
-            "area_cm2", "dry_run", "taken", "repeated", "drafts",
-        )  # fmt: skip
-        plain: dict[str, Any] = {name: getattr(self, name) for name in names}
+    def to_json(self, outlines: bool = False) -> dict[str, Any]:
+        """`outlines` adds what overlaps and what is proposed as GeoJSON."""
+        plain: dict[str, Any] = {name: getattr(self, name) for name in _PLAIN}
         plain["area_mu"] = mu_of_cm2(self.area_cm2)
-        plain["problems"] = [problem.to_json() for problem in self.problems]
-        plain["warnings"] = [warning.to_json() for warning in self.warnings]
+        plain["problems"] = [problem.to_json(self.file, outlines) for problem in self.problems]
+        plain["warnings"] = [warning.to_json(self.file, outlines) for warning in self.warnings]
         return plain
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> "ImportReport":
+        """A report as it was kept, without outlines."""
+        given: dict[str, Any] = {name: kept[name] for name in _PLAIN}
+        return cls(**given | {name: [RowProblem.from_json(one) for one in kept[name]] for name in _LISTED})
+
+    @classmethod
+    def of_refused_file(cls, file: str, sha256: str, refusal: GeoRefusal, dry_run: bool) -> "ImportReport":
+        """The report of a file that could not be read: the refusal is its only line, of row 0."""
+        problem = RowProblem.of(0, refusal, "file")
+        return cls(
+            "", file, sha256, "", "", "", False, "", "", "", "", 0, 0, dry_run, False, False,
+            problems=[problem],
+        )  # fmt: skip
+
+    def repeating(self, drafts: Sequence[str]) -> "ImportReport":
+        """The same report, answered again, with the drafts that are there now."""
+        return replace(self, repeated=True, drafts=list(drafts))
+
+    def to_csv(self) -> bytes:
+        """Every problem and warning as CSV: UTF-8 with a byte order mark, so that desktop tables open it.
+
+        A cell that a table would take for a formula has an apostrophe before it.
+        """
+        out = io.StringIO()
+        writer = csv.writer(out)
+        writer.writerow(CSV_HEADINGS)
+        for kind, listed in (("错误 error", self.problems), ("提示 notice", self.warnings)):
+            for one in listed:
+                cells = (
+                    kind, self.file, one.row, one.field, one.value, one.code,
+                    one.message(Language.CHINESE), one.advice(Language.CHINESE),
+                    one.message(Language.ENGLISH), one.advice(Language.ENGLISH),
+                )  # fmt: skip
+                writer.writerow([_harmless(cell) for cell in cells])
+        return b"\xef\xbb\xbf" + out.getvalue().encode()
+
+
+_LISTED: Final = ("problems", "warnings")
+_PLAIN: Final = tuple(one.name for one in fields(ImportReport) if one.name not in _LISTED)
+CSV_HEADINGS: Final = (
+    "类别 kind", "文件 file", "行 row", "字段 field", "值 value", "代码 code", "原因", "怎么办", "reason",
+    "what to do",
+)  # fmt: skip
+
+
+def _harmless(cell: object) -> str:
+    text = "" if cell is None else str(cell)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) and not _is_number(text) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -14,9 +14,10 @@ from geo.crs import LocalFrame, Polygonal, area_m2
 from geo.polygon import canonical
 from geo.vector import FeatureRow, ParcelFile, write_geojson
 from registry.estimates.methods import DEFAULT_METHOD
+from registry.files import FileStore
 from registry.machine import Mandate, Role
 from registry.office import Outcome
-from registry.parcels.imports import examine_rows, import_file, take_in
+from registry.parcels.imports import Declaration, Upload, examine_rows, import_file, judge, take_in
 from registry.parcels.mapping import load_mapping
 from registry.parcels.report import ImportReport
 from registry.parcels.rules import OverlapReason
@@ -115,14 +116,17 @@ class Land:
         return path
 
     def bring(self, importer: Mandate, path: Path, **options: Any) -> ImportReport:
+        """Import a file; options of the declaration and of `import_file`."""
         installation = self.people.installation
+        own = {name: options.pop(name) for name in ("mapping", "dry_run", "progress") if name in options}
         return import_file(
             installation.database,
+            FileStore(installation.home.files),
             importer,
             path,
-            programme=self.programme,
+            Declaration(programme=self.programme, **options),
             now=installation.clock.now(),
-            **options,
+            **own,
         )
 
     def drafts(self, village: Pair, *outlines: Polygonal, **changed: Any) -> list[str]:
@@ -133,9 +137,11 @@ class Land:
         file = ParcelFile(read, "EPSG:4490", "utf-8", "format", "", "geojson")
         terms = programme_file().terms
         now = self.people.installation.clock.now()
-        examined = examine_rows(file, f"{self.files:064x}", terms, load_mapping(), now.date())
+        upload, declared = Upload("", f"{self.files:064x}", 0), Declaration("")
+        examined = examine_rows(file, upload, declared, terms, load_mapping(), now.date())
         with self.people.installation.database.write() as session:
-            return take_in(session, village.first, examined, terms, now).require().drafts
+            judged = judge(session, village.first, examined, terms)
+            return take_in(session, village.first, examined, judged, now).require().drafts
 
     def submit(self, village: Pair, draft: str, **changed: Any) -> str:
         command = SubmitParcel(draft=draft, evidence_sha256="e" * 64, resolution_sha256="f" * 64, **changed)
