@@ -27,6 +27,7 @@ from registry.market import rules as market_rules
 from registry.market import sales as market_sales
 from registry.market import subscriptions as market_subscriptions
 from registry.office import Act
+from registry.parcels import life as parcels_life
 from registry.parcels import projection as parcels
 from registry.parcels import rules as parcels_rules
 from registry.parcels import service as parcels_service
@@ -39,6 +40,7 @@ from registry.projects import disputes, outside
 from registry.projects import projection as projects
 from registry.projects import rules as projects_rules
 from registry.projects import service as projects_service
+from registry.projects import succession as projects_succession
 from registry.records import projection as records
 from registry.records import rules as records_rules
 from registry.records import service as records_service
@@ -63,6 +65,7 @@ MACHINES: Mapping[str, Machine] = {
         evidence_rules.EVIDENCE,
         projects_rules.PROJECT,
         projects_rules.CLAIM,
+        projects_rules.SUCCESSION,
         projects_rules.PERIOD,
         projects_rules.OUTSIDE_CLAIM,
         projects_rules.DISPUTE,
@@ -92,6 +95,7 @@ PROJECTIONS: Projections = {
     "evidence": evidence.evidence,
     "project": projects.project,
     "claim": projects.claim,
+    "succession": projects.succession,
     "period": projects.period,
     "outside_claim": projects.outside_claim,
     "dispute": projects.dispute,
@@ -106,7 +110,7 @@ PROJECTIONS: Projections = {
     "retirement": retirement.retirement,
 }
 
-FORGET = (parcels_sources.forget_land,)
+FORGET = (parcels_sources.forget_land, evidence_service.forget_evidence)
 """What each room does when a record of its own is erased."""
 
 ACTS: Mapping[str, Act] = {
@@ -116,8 +120,10 @@ ACTS: Mapping[str, Act] = {
         accounts_keys.ACTS,
         programmes_service.ACTS,
         parcels_service.ACTS,
+        parcels_life.ACTS,
         evidence_service.ACTS,
         projects_service.ACTS,
+        projects_succession.ACTS,
         outside.ACTS,
         disputes.ACTS,
         estimates_service.ACTS,

@@ -15,7 +15,7 @@ from geo.crs import LocalFrame
 from geo.polygon import from_wkb
 from registry.accounts.service import NotFound
 from registry.acts import Desk
-from registry.database import Database
+from registry.database import Committed, Database
 from registry.evidence import photographs
 from registry.evidence.models import EvidenceFile, EvidenceUpload
 from registry.evidence.rules import (
@@ -134,6 +134,32 @@ def named_anywhere(session: Session, sha256: str) -> bool:
         EvidenceFile.sha256 == sha256, EvidenceFile.commitment_key.is_not(None)
     )
     return session.scalar(sa.union_all(uploaded, filed).limit(1)) is not None
+
+
+def forget_evidence(session: Session, row: Committed) -> None:
+    """What else is known of a file whose record is erased: its upload. `tanhui db vacuum` removes the
+    file.
+    """
+    if not isinstance(row, EvidenceFile):
+        return
+    others = sa.select(EvidenceFile.sha256).where(
+        EvidenceFile.organisation_id == row.organisation_id,
+        EvidenceFile.id != row.id,
+        EvidenceFile.commitment_key.is_not(None),
+    )
+    session.execute(
+        sa.delete(EvidenceUpload).where(
+            EvidenceUpload.organisation_id == row.organisation_id,
+            EvidenceUpload.sha256 == row.sha256,
+            EvidenceUpload.sha256.not_in(others),
+        )
+    )
+
+
+def forgotten_evidence(session: Session) -> set[str]:
+    """Digests of files whose every record was erased."""
+    erased = session.scalars(sa.select(EvidenceFile.sha256).where(EvidenceFile.commitment_key.is_(None)))
+    return {sha256 for sha256 in erased if not named_anywhere(session, sha256)}
 
 
 def file_evidence(desk: Desk, command: FileEvidence) -> Answer:

@@ -21,7 +21,9 @@ from registry.installation import Installation
 from registry.machine import Mandate, NotAuthorised, Role
 from registry.members import issue_api_key
 from registry.projections import opens_commitment
+from registry.records.service import EraseRecord
 from registry.transparency.audit import audit
+from registry.vacuum import vacuum
 from tests.registry.evidence.pictures import exif, photograph
 from tests.registry.land import ORIGIN, Land, ground
 from tests.registry.people import request_id
@@ -161,3 +163,24 @@ def test_an_upload_that_was_not_filed_can_be_forgotten(land: Land, installation:
     with TestClient(create_app(installation)) as client:
         assert client.delete(f"/api/v1/evidence-files/{sha256}", headers=own).status_code == 204
     assert not FileStore(installation.home.files).holds(sha256)
+
+
+def test_an_erased_photograph_is_served_no_more_and_vacuum_takes_it_off_the_disk(
+    land: Land, installation: Installation
+) -> None:
+    parcel = land.submit(land.village, land.drafts(land.village, ground(0, 0))[0])
+    sha256 = brought(installation, land.village.first, photograph(colour=31))
+    command = FileEvidence(parcel=parcel, sha256=sha256, kind="photograph")
+    evidence = land.people.do(land.village.first, "evidence.file", command).answer["evidence"]
+    with installation.database.read() as session:
+        commitment = evidence_of(session, parcel)[0].commitment
+    land.people.together(
+        land.registry.first, land.registry.second, "record.erase", EraseRecord(commitment=commitment)
+    )
+    own = key_of(installation, land.village.first)
+    with TestClient(create_app(installation)) as client:
+        assert client.get(f"/api/v1/evidence/{evidence}/content", headers=own).status_code == 404
+        assert client.get(f"/api/v1/parcels/{parcel}/evidence", headers=own).json()["items"][0]["erased"]
+    assert vacuum(installation.home) == [f"files/{sha256}"]
+    assert not FileStore(installation.home.files).holds(sha256)
+    assert audit(installation.home).passed
