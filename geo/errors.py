@@ -33,13 +33,32 @@ class FileTooLarge(GeoRefusal):
 
 
 class FormatUnsupported(GeoRefusal):
+    """`found` is the name of the format."""
+
     code = "format_unsupported"
-    template = "The file is {found}; zipped shapefiles, GeoPackages and GeoJSON are read."
+    template = (
+        "The file is {found}, which is not read; export it as one of: zipped shapefile, GeoPackage, GeoJSON, "
+        "KML or KMZ, GPX track, CSV with WKT, GeoParquet."
+    )
+
+
+class FormatUnknown(FormatUnsupported):
+    code = "format_unknown"
+    template = (
+        "It cannot be told what kind of file this is. Read are: zipped shapefile, GeoPackage, GeoJSON, "
+        "KML or KMZ, GPX track, CSV with WKT, GeoParquet."
+    )
+
+
+class FileEmpty(GeoRefusal):
+    code = "file_empty"
+    template = "The file is empty."
 
 
 class ArchiveRefused(GeoRefusal):
-    """`reason` is one of: damaged, encrypted, member_name, too_many_members, too_large, ratio, nested,
-    several_datasets, nothing_readable."""
+    """`reason` is one of: damaged, encrypted, method, member_name, too_many_members, too_large, ratio,
+    nested, several_datasets.
+    """
 
     code = "archive_refused"
     template = "The archive was refused ({reason}): {detail}."
@@ -50,6 +69,13 @@ class NotAShapefile(GeoRefusal):
 
     code = "not_a_shapefile"
     template = "This is not a complete shapefile ({reason}): {detail}."
+
+
+class ShapefileNotZipped(NotAShapefile):
+    code = "shapefile_not_zipped"
+    template = (
+        "A shapefile is several files: pack .shp, .shx, .dbf and .prj of the same name into one .zip archive."
+    )
 
 
 class NotAGeoPackage(GeoRefusal):
@@ -66,9 +92,89 @@ class NotGeoJson(GeoRefusal):
     template = "This is not GeoJSON that can be read ({reason}): {detail}."
 
 
+class MarkupRefused(GeoRefusal):
+    """`reason` is one of: doctype, entity, nesting, size, not_well_formed."""
+
+    code = "markup_refused"
+    template = "The XML was refused ({reason}): {detail}."
+
+
+class NotKml(GeoRefusal):
+    """`reason` is one of: network_link."""
+
+    code = "not_kml"
+    template = "This KML cannot be read by itself ({reason}): {detail}."
+
+
+class NotGpx(GeoRefusal):
+    """`reason` is one of: no_track."""
+
+    code = "not_gpx"
+    template = "There is no land in this GPX file ({reason}): {detail}."
+
+
+class TrackTooShort(GeoRefusal):
+    code = "track_too_short"
+    template = "A track around a parcel has at least {needed} points; this one has {points}."
+
+
+class TrackNotClosed(GeoRefusal):
+    """Lengths in whole metres."""
+
+    code = "track_not_closed"
+    template = (
+        "The track does not come back to where it began: {gap_m} m are missing; "
+        "on a walk of {length_m} m, {limit_m} m are allowed."
+    )
+
+
+class NotCsv(GeoRefusal):
+    """`reason` is one of: no_outlines, several_outlines, heading, columns, quoting, field_size,
+    several_systems.
+    """
+
+    code = "not_csv"
+    template = "This table cannot be read ({reason}): {detail}."
+
+
+class NotGeoParquet(GeoRefusal):
+    """`reason` is one of: unreadable, no_geo, column, encoding, edges, crs, too_large."""
+
+    code = "not_geoparquet"
+    template = "This is not GeoParquet that can be read ({reason}): {detail}."
+
+
 class PrjMissing(GeoRefusal):
+    """`suggestions` are the systems that the coordinates would fit."""
+
     code = "prj_missing"
     template = "The file does not say in which coordinate system it is drawn ({member} is missing)."
+
+
+class CrsZoneToConfirm(PrjMissing):
+    code = "crs_zone_to_confirm"
+    template = (
+        "The file does not say in which coordinate system it is drawn ({member} is missing). "
+        "Eastings near {x} carry a zone number: declare {suggestions} if the survey was in CGCS2000."
+    )
+
+
+class CrsMeridianUnknown(PrjMissing):
+    code = "crs_meridian_unknown"
+    template = (
+        "The file does not say in which coordinate system it is drawn ({member} is missing). "
+        "Eastings near {x} have no zone number: ask the surveyor for the central meridian and declare it, "
+        "in CGCS2000 one of {suggestions}."
+    )
+
+
+class CrsDatumUnknown(PrjMissing):
+    code = "crs_datum_unknown"
+    template = (
+        "The file does not say in which coordinate system it is drawn ({member} is missing). "
+        "The coordinates are degrees: ask whether they are CGCS2000, WGS 84, or those of a map service, "
+        "and declare it."
+    )
 
 
 class CrsUnknown(GeoRefusal):
@@ -101,6 +207,13 @@ class ZonePrefixConflict(GeoRefusal):
 class AxesSwapped(GeoRefusal):
     code = "axes_swapped"
     template = "The coordinates ({x}, {y}) look like northing before easting, or latitude before longitude."
+
+
+class DatumConflict(GeoRefusal):
+    """GCJ-02 or BD-09 was declared for a projected survey file, which cannot be in it."""
+
+    code = "datum_conflict"
+    template = "The file is in {crs}; coordinates in {datum} are degrees or Web Mercator."
 
 
 class EncodingUnknown(GeoRefusal):
