@@ -13,17 +13,20 @@ from registry.accounts import routes as accounts
 from registry.catalogue import ACTS
 from registry.estimates import routes as estimates
 from registry.evidence import routes as evidence
+from registry.files import FileStore
 from registry.installation import Installation
 from registry.issuance import routes as issuance
 from registry.market import routes as market
 from registry.parcels import import_routes as parcel_imports
 from registry.parcels import routes as parcels
+from registry.parcels.import_jobs import ImportJobs
 from registry.programmes import routes as programmes
 from registry.projects import contested_routes as contested
 from registry.projects import routes as projects
 from registry.publication import Publisher
 from registry.records import routes as records
 from registry.retirement import routes as retirement
+from registry.transparency import ogc, public_land, tiles
 from registry.transparency import routes as transparency
 from registry.verification import routes as verification
 from registry.web import acts, log, pages, requests
@@ -49,6 +52,7 @@ ROOMS: Final[tuple[APIRouter, ...]] = (
     retirement.router,
     requests.router,
     transparency.router,
+    public_land.router,
 )
 
 ABOUT: Final = """
@@ -85,10 +89,15 @@ def create_app(installation: Installation) -> FastAPI:
         tiles=installation.tiles,
     )
     app.state.recent_keys = acts.RecentKeys()
+    app.state.import_jobs = ImportJobs(
+        installation.database, FileStore(installation.home.files), installation.clock
+    )
     for room in ROOMS:
         app.include_router(room, prefix=PREFIX)
     app.include_router(log.router)
     app.include_router(pages.router)
+    app.include_router(ogc.router)
+    app.include_router(tiles.router)
     app.include_router(service_router(installation.publisher))
     app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static")
     app.add_middleware(InputLimits)

@@ -65,12 +65,13 @@ from registry.evidence import rules as evidence
 from registry.issuance import rules as issuance
 from registry.language import Language, chosen, sentence, translate
 from registry.market import rules as market
-from registry.parcels import mapping, report
+from registry.parcels import import_jobs, mapping, mappings, report
 from registry.parcels import rules as parcels
 from registry.programmes import rules as programmes
 from registry.projects import rules as projects
 from registry.records import rules as records
 from registry.retirement import rules as retirement
+from registry.transparency import features
 from registry.verification import rules as verification
 from registry.web import refusals as http
 from registry.web.api import request_invalid
@@ -152,10 +153,17 @@ STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     parcels.NotIndependent: FORBIDDEN,
     parcels.NotAnOperator: UNPROCESSABLE,
     parcels.AreaDiffers: UNPROCESSABLE,
+    parcels.MomentInvalid: UNPROCESSABLE,
+    parcels.TenureNotLonger: UNPROCESSABLE,
     parcels.ImportRefused: UNPROCESSABLE,
     parcels.OwnerUnstated: UNPROCESSABLE,
     parcels.MappingUnreadable: UNPROCESSABLE,
     report.RowRefused: UNPROCESSABLE,
+    mappings.MappingRefused: UNPROCESSABLE,
+    mappings.MappingNameRefused: UNPROCESSABLE,
+    mappings.RevisionMissing: HTTPStatus.PRECONDITION_REQUIRED,
+    mappings.RevisionDiffers: HTTPStatus.PRECONDITION_FAILED,
+    import_jobs.ImportsBusy: UNAVAILABLE,
     mapping.FieldRefused: UNPROCESSABLE,
     projects.ProjectRefused: CONFLICT,
     projects.ParcelNamedTwice: UNPROCESSABLE,
@@ -166,6 +174,9 @@ STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     projects.OutsideDatesRefused: UNPROCESSABLE,
     projects.CreditingPeriodRefused: UNPROCESSABLE,
     projects.ClaimEndRefused: UNPROCESSABLE,
+    projects.JoiningRefused: UNPROCESSABLE,
+    projects.SuccessionShape: UNPROCESSABLE,
+    projects.SharesDoNotAdd: UNPROCESSABLE,
     projects.PeriodOutside: UNPROCESSABLE,
     projects.PeriodEmptyOrTooLong: UNPROCESSABLE,
     methods.MethodRefusal: UNPROCESSABLE,
@@ -184,6 +195,7 @@ STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     vacuum.DatabaseBusy: CONFLICT,
     records.EntryUnknown: MISSING,
     records.RecordUnknown: MISSING,
+    features.FeaturesRefused: BAD,
     market.MarketRefused: CONFLICT,
     market.InterestedParty: FORBIDDEN,
     market.PastDate: UNPROCESSABLE,
@@ -275,6 +287,8 @@ def problem(refusal: Refused, language: Language, headers: Mapping[str, str] | N
     status = status_of(type(refusal)) or BROKEN
     body = problem_body(refusal, language)
     own = {"WWW-Authenticate": 'Bearer realm="tanhui"'} if status is UNAUTHORISED else {}
+    if "retry_after_s" in refusal.facts:
+        own["Retry-After"] = str(refusal.facts["retry_after_s"])
     return Response(
         json.dumps(body, ensure_ascii=False, default=str).encode(),
         status.value,

@@ -23,7 +23,7 @@ from geo.outline import (
 from geo.polygon import canonical, from_wkb
 from registry.accounts.service import NotFound
 from registry.machine import Role
-from registry.parcels.models import ParcelVersion
+from registry.parcels.models import Parcel, ParcelVersion
 from registry.parcels.public import ParcelPublic, rebuild_public, refresh_public, set_masked
 from registry.records.service import EraseRecord
 from tests.registry.land import Land, ground
@@ -178,8 +178,11 @@ def test_an_erased_outline_is_gone_from_what_is_public_too(land: Land) -> None:
     parcel = land.submit(land.village, draft)
     with land.people.installation.database.read() as session:
         commitment = session.scalars(sa.select(ParcelVersion.commitment)).one()
+        index = session.get_one(Parcel, parcel).entry_index
     registry = land.registry
-    land.people.together(registry.first, registry.second, "record.erase", EraseRecord(commitment=commitment))
+    land.people.together(
+        registry.first, registry.second, "record.erase", EraseRecord(commitment=commitment, index=index)
+    )
     assert shown_of(land, parcel) is None
 
 
@@ -190,7 +193,7 @@ def test_rows_can_be_made_again_and_come_out_the_same(land: Land) -> None:
 
     def rows() -> list[tuple[object, ...]]:
         with land.people.installation.database.read() as session:
-            wanted = sa.select(ParcelPublic.__table__).order_by(ParcelPublic.parcel_id)  # type: ignore[arg-type]
+            wanted = sa.select(ParcelPublic.__table__).order_by(ParcelPublic.parcel_id)
             return [tuple(row) for row in session.execute(wanted)]
 
     before = rows()
