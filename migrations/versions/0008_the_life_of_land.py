@@ -51,6 +51,7 @@ def upgrade() -> None:
         sa.Column("from_on", sa.String(10), nullable=True),
         sa.Column("to_on", sa.String(10), nullable=True),
         sa.Column("credited_cm2", sa.BigInteger, nullable=True),
+        sa.Column("obligations", sa.JSON, nullable=True),
     )
     op.create_table(
         "parcel_lineage",

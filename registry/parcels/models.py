@@ -83,7 +83,8 @@ class ParcelStep(Base):
     """One recorded step of a parcel, or of a claim on it, as it was when it was taken; never changed.
 
     `n` is its place among the steps of its entry, `version` the parcel's version after it (a claim's own).
-    The columns from `project_id` on are a claim's; `to_on` is the end that the claim had after the step.
+    The columns from `project_id` to `credited_cm2` are a claim's; `to_on` is the end that the claim had after
+    the step.
     """
 
     __tablename__ = "parcel_step"
@@ -104,6 +105,8 @@ class ParcelStep(Base):
     from_on: Mapped[str | None] = logged(sa.String(10), nullable=True)
     to_on: Mapped[str | None] = logged(sa.String(10), nullable=True)
     credited_cm2: Mapped[int | None] = logged(sa.BigInteger, nullable=True)
+    obligations: Mapped[list[str] | None] = logged(sa.JSON(none_as_null=True), nullable=True)
+    """What a closing leaves owed."""
 
 
 class ParcelLineage(Base):

@@ -1,27 +1,45 @@
 """Rows that the parcels room's entries imply."""
 
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
 from registry.accounts.models import MandateRow
-from registry.parcels.models import Parcel, ParcelStep, ParcelVersion
+from registry.parcels.models import Parcel, ParcelLineage, ParcelStep, ParcelVersion
 from registry.projections import Recorded, begin, follow
+
+NEW_VERSIONS: Final = ("submit", "succeed", "renew_tenure")
+"""Steps that give a parcel its first or its next version."""
 
 
 def parcel(session: Session, recorded: Recorded) -> None:
-    if recorded.action == "submit":
-        _submitted(session, recorded)
-        keep_step(session, recorded, recorded.subject, recorded.facts["version"])
-        return
-    row = follow(session, Parcel, recorded)
-    if recorded.action == "accept":
-        row.reviewer_id = session.get_one(MandateRow, recorded.entry.payload.mandate).organisation_id
-    keep_step(session, recorded, row.id, row.version)
+    facts = recorded.facts
+    match recorded.action:
+        case "submit" if facts["version"] == 1:
+            _born(session, recorded)
+        case "submit":
+            row = follow(session, Parcel, recorded)
+            row.county, row.code = facts["county"], facts["code"]
+            row.version, row.operator_id, row.reviewer_id = facts["version"], facts["operator"], None
+        case "succeed":
+            _born(session, recorded)
+        case "renew_tenure":
+            follow(session, Parcel, recorded).version = facts["version"]
+        case "accept":
+            reviewer = session.get_one(MandateRow, recorded.entry.payload.mandate).organisation_id
+            follow(session, Parcel, recorded).reviewer_id = reviewer
+        case _:
+            follow(session, Parcel, recorded)
+    if recorded.action in NEW_VERSIONS:
+        _add_version(session, recorded)
+    if recorded.action == "succeed":
+        _add_lineage(session, recorded)
+    version = session.get_one(Parcel, recorded.subject).version
+    keep_step(session, recorded, recorded.subject, version, obligations=facts.get("obligations"))
 
 
-def keep_step(session: Session, recorded: Recorded, parcel_id: str, version: int, **claim: Any) -> None:
-    """A row for what happened to a parcel; `claim` has the columns of a step of a claim on it."""
+def keep_step(session: Session, recorded: Recorded, parcel_id: str, version: int, **more: Any) -> None:
+    """A row for what happened to a parcel; `more` has the columns that not every step has."""
     session.add(
         ParcelStep(
             parcel_id=parcel_id,
@@ -35,29 +53,28 @@ def keep_step(session: Session, recorded: Recorded, parcel_id: str, version: int
             version=version,
             at_ms=recorded.entry.at_ms,
             reason_code=recorded.entry.payload.reason_code,
-            **claim,
+            **more,
         )
     )
 
 
-def _submitted(session: Session, recorded: Recorded) -> None:
+def _born(session: Session, recorded: Recorded) -> None:
     facts = recorded.facts
-    if facts["version"] == 1:
-        begin(
-            session,
-            Parcel,
-            recorded,
-            organisation_id=facts["organisation"],
-            county=facts["county"],
-            code=facts["code"],
-            version=1,
-            operator_id=facts["operator"],
-        )
-        session.flush()
-    else:
-        row = follow(session, Parcel, recorded)
-        row.county, row.code = facts["county"], facts["code"]
-        row.version, row.operator_id, row.reviewer_id = facts["version"], facts["operator"], None
+    begin(
+        session,
+        Parcel,
+        recorded,
+        organisation_id=facts["organisation"],
+        county=facts["county"],
+        code=facts["code"],
+        version=1,
+        operator_id=facts["operator"],
+    )
+    session.flush()
+
+
+def _add_version(session: Session, recorded: Recorded) -> None:
+    facts = recorded.facts
     session.add(
         ParcelVersion(
             parcel_id=recorded.subject,
@@ -69,4 +86,20 @@ def _submitted(session: Session, recorded: Recorded) -> None:
             resolution_sha256=facts["resolution_sha256"],
             commitment=recorded.entry.payload.commitments["version"],
         )
+    )
+
+
+def _add_lineage(session: Session, recorded: Recorded) -> None:
+    facts = recorded.facts
+    session.add_all(
+        ParcelLineage(
+            predecessor_id=predecessor,
+            successor_id=recorded.subject,
+            kind=facts["kind"],
+            share_ppm=share_ppm,
+            shared_cm2=shared_cm2,
+            from_on=facts["from_on"],
+            entry_index=recorded.index,
+        )
+        for predecessor, shared_cm2, share_ppm in facts["predecessors"]
     )

@@ -1,9 +1,11 @@
 """The life of a parcel (RULES 1.1), what a reviewer may say, and when land is fit."""
 
-from typing import ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from registry.errors import RegistryRefusal
 from registry.machine import Machine, Needs, Role, step
+
+_WITH_REGISTRY: Final[Any] = {"needs": Needs.TWO_ORGANISATIONS, "confirmers": (Role.REGISTRY_ADMIN,)}
 
 PARCEL: Final = Machine(
     "parcel",
@@ -20,13 +22,29 @@ PARCEL: Final = Machine(
             "rejected", Role.VERIFIER, needs=Needs.TWO_ORGANISATIONS, confirmers=(Role.REGISTRY_ADMIN,)
         ),
         ("eligible", "enrol"): step("enrolled", Role.SYSTEM),
+        ("eligible", "suspend"): step("suspended", Role.REGISTRY_ADMIN, needs=Needs.TWO_PERSONS),
+        ("enrolled", "suspend"): step("suspended", Role.REGISTRY_ADMIN, needs=Needs.TWO_PERSONS),
+        # back to what it was: the service picks, the audit holds it against the state before
+        ("suspended", "reinstate_eligible"): step("eligible", Role.REGISTRY_ADMIN, needs=Needs.TWO_PERSONS),
+        ("suspended", "reinstate_enrolled"): step("enrolled", Role.REGISTRY_ADMIN, needs=Needs.TWO_PERSONS),
+        ("eligible", "renew_tenure"): step("eligible", Role.COLLECTIVE, **_WITH_REGISTRY),
+        ("enrolled", "renew_tenure"): step("enrolled", Role.COLLECTIVE, **_WITH_REGISTRY),
+        ("suspended", "renew_tenure"): step("suspended", Role.COLLECTIVE, **_WITH_REGISTRY),
+        # what an approved succession does
+        ("eligible", "supersede"): step("superseded", Role.SYSTEM),
+        ("enrolled", "supersede"): step("superseded", Role.SYSTEM),
+        ("draft", "succeed"): step("eligible", Role.SYSTEM),
         ("eligible", "close"): step("closed", Role.REGISTRY_ADMIN),
         ("enrolled", "close"): step("closed", Role.REGISTRY_ADMIN),
+        ("suspended", "close"): step("closed", Role.REGISTRY_ADMIN),
     },
 )
 
-LIVE: Final = ("submitted", "in_review", "eligible", "enrolled")
+LIVE: Final = ("submitted", "in_review", "eligible", "enrolled", "suspended")
 """States in which a parcel's ground is somebody's."""
+
+GONE: Final = ("rejected", "superseded", "closed")
+"""States that a parcel never leaves."""
 
 MILLION: Final = 1_000_000
 
@@ -40,6 +58,15 @@ OverlapReason = Literal[
 """How an overlap found in review is explained. It explains only why review goes on: a land claim on the same
 ground is refused.
 """
+
+SuspensionReason = Literal["dispute", "tenure_lapse", "open_reversal", "evidence_doubt"]
+ReinstatementReason = Literal[
+    "dispute_settled", "tenure_renewed", "reversal_compensated", "evidence_accepted", "suspended_wrongly"
+]
+Obligation = Literal[
+    "keep_forest_cover", "report_losses", "replace_reversed_units", "keep_records", "admit_inspection"
+]
+"""What stays owed for a parcel's issued units after the parcel is closed."""
 
 
 class ParcelRefused(RegistryRefusal):
@@ -109,6 +136,27 @@ class GroundErased(ParcelRefused):
     template: ClassVar[str] = (
         "The outline of parcel {parcel} was erased; nothing can be decided about its ground."
     )
+
+
+class TenureNotLonger(ParcelRefused):
+    """A renewal proves a right that lasts longer than the one it follows, and still runs."""
+
+    code: ClassVar[str] = "tenure_not_longer"
+    template: ClassVar[str] = (
+        "The right to parcel {parcel} lasts until {until}; a renewal until {renewed} is no longer one."
+    )
+
+
+class MomentInvalid(ParcelRefused):
+    code: ClassVar[str] = "moment_invalid"
+    template: ClassVar[str] = "{value} is neither a date nor an instant with a time zone."
+
+
+class ParcelSuspended(ParcelRefused):
+    """While a parcel is suspended, nothing is issued for it and it takes part in nothing new."""
+
+    code: ClassVar[str] = "parcel_suspended"
+    template: ClassVar[str] = "Parcel {parcel} is suspended ({reason}); reinstate it first."
 
 
 class ImportRefused(ParcelRefused):

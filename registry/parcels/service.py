@@ -198,13 +198,17 @@ def _under_review(desk: Desk, parcel: str) -> Parcel:
 
 
 def check_area(version: ParcelVersion, terms: Terms) -> None:
+    """R-02 of a parcel's version."""
+    check_declared(version.parcel_id, version.area_cm2, int((version.tenure or {})["declared_cm2"]), terms)
+
+
+def check_declared(parcel: str, area_cm2: int, declared_cm2: int, terms: Terms) -> None:
     """R-02: outline and certificate agree within the programme's tolerance (`AreaDiffers`)."""
-    declared_cm2 = int((version.tenure or {})["declared_cm2"])
-    differs = area_difference_ppm(version.area_cm2, declared_cm2)
+    differs = area_difference_ppm(area_cm2, declared_cm2)
     if differs > terms.certificate_area_tolerance_ppm:
         raise AreaDiffers(
-            parcel=version.parcel_id,
-            area_mu=mu_of_cm2(version.area_cm2),
+            parcel=parcel,
+            area_mu=mu_of_cm2(area_cm2),
             declared_mu=mu_of_cm2(declared_cm2),
             differs_ppm=differs,
             tolerance_ppm=terms.certificate_area_tolerance_ppm,

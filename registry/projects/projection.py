@@ -14,6 +14,7 @@ from registry.projects.models import (
     OutsideClaim,
     Project,
     ProjectParcel,
+    Succession,
 )
 
 _KEPT_OF_A_CLAIM: Final = ("project_id", "pool", "from_on", "to_on", "credited_cm2")
@@ -133,6 +134,28 @@ def dispute(session: Session, recorded: Recorded) -> None:
         programme_id=facts["programme"],
         reason=recorded.entry.payload.reason_code,
         document_sha256=facts["document_sha256"],
+    )
+
+
+def succession(session: Session, recorded: Recorded) -> None:
+    if recorded.action != "propose":
+        follow(session, Succession, recorded)
+        return
+    facts = recorded.facts
+    begin(
+        session,
+        Succession,
+        recorded,
+        organisation_id=facts["organisation"],
+        kind=facts["kind"],
+        programme_id=facts["programme"],
+        project_id=facts["project"],
+        from_on=facts["from_on"],
+        predecessors=facts["predecessors"],
+        successors=facts["successors"],
+        parts=facts["parts"],
+        evidence_sha256=facts["evidence_sha256"],
+        resolution_sha256=facts["resolution_sha256"],
     )
 
 

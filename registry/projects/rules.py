@@ -104,6 +104,9 @@ DEAD_PERIODS: Final = ("rejected", "voided")
 """A period in one of these states no longer holds its dates."""
 
 SuccessionKind = Literal["split", "merge", "boundary"]
+SuccessionReason = Literal[
+    "ground_differs", "evidence_doubt", "tenure_unproven", "resolution_missing", "data_incomplete"
+]
 MAX_SUCCESSION: Final = 40
 """Predecessors, and successors, of one succession: its entries name every pair of them and have 32 KiB."""
 

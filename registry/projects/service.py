@@ -2,10 +2,10 @@
 periods.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 from pydantic import Field
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from geo.polygon import Polygonal
 from ledger.canonical import JsonValue
-from ledger.effects import Transition
+from ledger.effects import Effect, Transition
 from registry.accounts.service import NotFound
 from registry.acts import Desk
 from registry.machine import Mandate, NotAuthorised, Role
@@ -21,7 +21,7 @@ from registry.office import ONE_LINE, Act, Answer, Command
 from registry.parcels.ground import load_ground
 from registry.parcels.independence import check_independent
 from registry.parcels.models import Parcel, ParcelVersion
-from registry.parcels.rules import PARCEL
+from registry.parcels.rules import PARCEL, Obligation
 from registry.parcels.service import current_version, load_parcel, load_version, parties_of
 from registry.programmes.models import Programme
 from registry.programmes.rules import MethodId, Terms
@@ -49,11 +49,13 @@ from registry.projects.rules import (
     ParcelNamedTwice,
     ParcelsUnfit,
     ParcelVersionMoved,
+    ProjectFull,
     ProjectInactive,
     PublicationRunning,
     RunMissing,
     TenureTooShort,
     check_crediting,
+    check_joining,
     check_monitoring,
     civil_date,
     notice_ends_on,
@@ -93,6 +95,17 @@ class CloseParcel(Command):
     parcel: str
     ended_on: str = Field(pattern=ISO_DATE)
     reason: Literal["tenure_end", "land_use_change", "owner_request", "programme_change"]
+    obligations: list[Obligation] = Field(
+        [], max_length=10, description="what stays owed for units that were issued to this parcel"
+    )
+
+
+class AddParcel(Command):
+    """`from_on` is the parcel's first day in the project."""
+
+    project: str
+    parcel: str
+    from_on: str = Field(pattern=ISO_DATE)
 
 
 class OpenPeriod(Command):
@@ -121,7 +134,8 @@ def submit_project(desk: Desk, command: SubmitProject) -> Answer:
     check_crediting(crediting, terms)
     parcels = _own_parcels(desk, command.parcels)
     _check_eligible(parcels)
-    _check_tenure([current_version(desk.session, parcel) for parcel in parcels], crediting)
+    rights = [(parcel.id, current_version(desk.session, parcel).tenure) for parcel in parcels]
+    check_tenure(rights, crediting)
     names = desk.commitment("names", Project, name=command.name)
     listed: list[JsonValue] = [[n, parcel.id, parcel.version] for n, parcel in enumerate(parcels, start=1)]
     desk.act(
@@ -209,16 +223,59 @@ def register_project(desk: Desk, command: NameProject) -> Answer:
         facts={"number": number, "pools": list(terms_of(programme).pools), "credited_cm2": areas},
     )
     enrolled = 0
+    crediting = DateRange(project.crediting_from, project.crediting_to)
     for ground in grounds:
-        enrolled += _enrol(desk, project, ground, verdicts[ground.number], enrolled)
+        enrolled += enrol(desk, project, ground, crediting, verdicts[ground.number], enrolled)
     desk.consequence(PROJECT, "activate", project.id)
     return {"project": project.id, "number": number}
 
 
-def _enrol(
-    desk: Desk, project: Project, ground: "ProjectGround", verdicts: dict[str, ClaimVerdict], done: int
+def add_parcel(desk: Desk, command: AddParcel) -> Answer:
+    """An eligible parcel joins an active project with a claim of its own, from a day that is not over and
+    lies in no monitoring period (RULES 1.2).
+    """
+    project = own_project(desk, command.project)
+    PROJECT.step(desk.state(PROJECT, project.id), "add_parcel", project.id)
+    (parcel,) = _own_parcels(desk, [command.parcel])
+    _check_eligible([parcel])
+    version = current_version(desk.session, parcel)
+    today = civil_date(desk.now).isoformat()
+    _check_joining(desk.session, project, parcel.id, command.from_on, today)
+    dates = DateRange(command.from_on, project.crediting_to)
+    check_tenure([(parcel.id, version.tenure)], dates)
+    number = next_parcel_number(desk.session, project.id)
+    ground = ProjectGround(number, parcel, version, load_ground(version))
+    programme = published_programme(desk.session, project.programme_id)
+    verdicts = claim_verdicts(desk.session, project, programme, [ground], today, dates)[number]
+    desk.act(
+        PROJECT,
+        "add_parcel",
+        project.id,
+        facts={
+            "parcel": parcel.id,
+            "version": version.version,
+            "number": number,
+            "from_on": dates.from_on,
+            "to_on": dates.to_on,
+            "credited_cm2": [verdict.credited_cm2 for verdict in verdicts.values()],
+        },
+    )
+    enrol(desk, project, ground, dates, verdicts, 0)
+    return {"project": project.id, "parcel": parcel.id, "number": number}
+
+
+def enrol(
+    desk: Desk,
+    project: Project,
+    ground: "ProjectGround",
+    dates: DateRange,
+    verdicts: dict[str, ClaimVerdict],
+    done: int,
+    **more: JsonValue,
 ) -> int:
-    """One parcel's enrolment and its claims, one for each pool; answers how many."""
+    """One parcel's enrolment and its claims, one for each pool; answers how many. `done` claims of this act
+    have their names already.
+    """
     claims = {pool: f"{desk.request_id}.{done + n}" for n, pool in enumerate(verdicts, start=1)}
     listed: list[JsonValue] = [
         [claims[pool], pool, verdict.credited_cm2] for pool, verdict in verdicts.items()
@@ -232,9 +289,10 @@ def _enrol(
             "programme": project.programme_id,
             "number": ground.number,
             "version": ground.version.version,
-            "from_on": project.crediting_from,
-            "to_on": project.crediting_to,
+            "from_on": dates.from_on,
+            "to_on": dates.to_on,
             "claims": listed,
+            **more,
         },
         effects=[Transition(CLAIM.name, claim, "activate", "none", "active") for claim in claims.values()],
     )
@@ -256,11 +314,16 @@ def close_parcel(desk: Desk, command: CloseParcel) -> Answer:
         PARCEL,
         "close",
         parcel.id,
-        facts={"ended_on": command.ended_on},
-        effects=[Transition(CLAIM.name, claim.id, "end", "active", "ended") for claim in claims],
+        facts={"ended_on": command.ended_on, "obligations": [*sorted(set(command.obligations))]},
+        effects=ends(claims),
         reason_code=command.reason,
     )
     return {"parcel": parcel.id, "claims": [claim.id for claim in claims]}
+
+
+def ends(claims: Sequence[LandClaim]) -> list[Effect]:
+    """The steps by which claims end; the entry's `ended_on` is their end."""
+    return [Transition(CLAIM.name, claim.id, "end", "active", "ended") for claim in claims]
 
 
 # ---- monitoring periods ------------------------------------------------------------------------------------
@@ -312,6 +375,7 @@ ACTS = (
     Act("project.reject", RejectProject, reject_project),
     Act("project.withdraw", NameProject, withdraw_project),
     Act("project.register", NameProject, register_project),
+    Act("project.add_parcel", AddParcel, add_parcel),
     Act("parcel.close", CloseParcel, close_parcel),
     Act("period.open", OpenPeriod, open_period),
     Act("period.submit", NamePeriod, submit_period),
@@ -323,35 +387,50 @@ ACTS = (
 
 @dataclass(frozen=True, slots=True)
 class ProjectGround:
-    """A parcel of a project with the outline it was submitted with."""
+    """A parcel of a project with the outline it was submitted with.
+
+    `heir` names a successor that is no parcel yet; `parcel` and `version` are then what it comes of.
+    """
 
     number: int
     parcel: Parcel
     version: ParcelVersion
     geometry: Polygonal
+    heir: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.heir or self.parcel.id
 
 
 def claim_verdicts(
-    session: Session, project: Project, programme: Programme, grounds: Sequence[ProjectGround], today: str
+    session: Session,
+    project: Project,
+    programme: Programme,
+    grounds: Sequence[ProjectGround],
+    today: str,
+    period: DateRange | None = None,
+    replaced: Collection[str] = (),
 ) -> dict[int, dict[str, ClaimVerdict]]:
-    """For each parcel number and pool, whether the project may claim the ground; parcels of one project also
-    exclude each other.
+    """For each parcel number and pool, whether the project may claim the ground over the period, by default
+    the crediting period; parcels of one project also exclude each other. `replaced` are claims that end where
+    these begin.
 
     Locks all of the ground first. Raises `ClaimRefused` naming every overlap.
     """
     lock_ground(session, [ground.geometry for ground in grounds])
-    period = DateRange(project.crediting_from, project.crediting_to)
+    period = period or DateRange(project.crediting_from, project.crediting_to)
     verdicts: dict[int, dict[str, ClaimVerdict]] = {ground.number: {} for ground in grounds}
     for pool in terms_of(programme).pools:
         own: list[Claimed] = []
         for ground in grounds:
             verdicts[ground.number][pool] = check(
-                session, ground.geometry, period, pool, programme, today=today, also=own
+                session, ground.geometry, period, pool, programme, today=today, replaced=replaced, also=own
             )
             own.append(
                 Claimed(
                     claim=f"{project.id}.{ground.number}",
-                    parcel=ground.parcel.id,
+                    parcel=ground.name,
                     project=project.id,
                     programme=programme.id,
                     pool=pool,
@@ -361,7 +440,7 @@ def claim_verdicts(
                     ground=ground.geometry,
                 )
             )
-        refuse_all({ground.parcel.id: verdicts[ground.number][pool] for ground in grounds})
+        refuse_all({ground.name: verdicts[ground.number][pool] for ground in grounds})
     return verdicts
 
 
@@ -389,14 +468,16 @@ def _check_eligible(parcels: Sequence[Parcel]) -> None:
         raise ParcelsUnfit(count=len(unfit), parcels=unfit)
 
 
-def _check_tenure(versions: Sequence[ParcelVersion], crediting: DateRange) -> None:
-    """R-03. `until` is the last day of the right, `to_on` the first day without crediting."""
+def check_tenure(rights: Sequence[tuple[str, Mapping[str, Any] | None]], crediting: DateRange) -> None:
+    """R-03 of parcels and their tenure. `until` is the last day of the right, `to_on` the first day without
+    crediting.
+    """
     last_day = parse_day(crediting.to_on).toordinal() - 1
     short = []
-    for version in versions:
-        until = str((version.tenure or {})["until"])
+    for parcel, tenure in rights:
+        until = str((tenure or {})["until"])
         if parse_day(until).toordinal() < last_day:
-            short.append({"parcel": version.parcel_id, "until": until})
+            short.append({"parcel": parcel, "until": until})
     if short:
         raise TenureTooShort(count=len(short), crediting_to=crediting.to_on, parcels=short)
 
@@ -420,13 +501,16 @@ def _check_unmoved(grounds: Sequence[ProjectGround]) -> None:
             )
 
 
+def _check_joining(session: Session, project: Project, parcel: str, from_on: str, today: str) -> None:
+    """Not before today, and not within or before a living monitoring period (`JoiningRefused`)."""
+    periods = [one for one in project_periods(session, project.id) if one.status not in DEAD_PERIODS]
+    earliest = max([today, project.crediting_from, *(one.to_on for one in periods)])
+    check_joining(parcel, project.id, from_on, earliest, project.crediting_to)
+
+
 def _check_end(session: Session, claim: LandClaim, ended_on: str) -> None:
     """A claim ends within its dates, and not before the last monitoring period that still holds them."""
-    monitored = [
-        one.to_on
-        for one in project_periods(session, claim.project_id)
-        if one.status not in (*DEAD_PERIODS, "open")
-    ]
+    monitored = [one.to_on for one in monitored_periods(session, claim.project_id)]
     earliest = max([claim.from_on, *monitored])
     if not earliest <= ended_on <= claim.to_on:
         raise ClaimEndRefused(
@@ -436,6 +520,14 @@ def _check_end(session: Session, claim: LandClaim, ended_on: str) -> None:
 
 def _next_number(session: Session) -> int:
     return (session.scalar(sa.select(sa.func.max(Project.number))) or 0) + 1
+
+
+def next_parcel_number(session: Session, project: str, more: int = 1) -> int:
+    """The first number that no parcel of the project had yet; `ProjectFull` if `more` parcels do not fit."""
+    known = project_parcels(session, project)
+    if len(known) + more > MAX_PARCELS:
+        raise ProjectFull(project=project, count=len(known) + more, most=MAX_PARCELS)
+    return max(one.number for one in known) + 1
 
 
 def own_project(desk: Desk, project: str) -> Project:
@@ -560,6 +652,11 @@ def parcel_claims(session: Session, parcel: str) -> list[LandClaim]:
             .order_by(LandClaim.claimed_index, LandClaim.id)
         )
     )
+
+
+def monitored_periods(session: Session, project: str) -> list[MonitoringPeriod]:
+    """The project's periods that were estimated and still hold their dates."""
+    return [one for one in project_periods(session, project) if one.status not in (*DEAD_PERIODS, "open")]
 
 
 def project_periods(session: Session, project: str) -> list[MonitoringPeriod]:

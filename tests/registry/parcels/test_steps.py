@@ -28,16 +28,16 @@ def test_every_step_of_a_parcel_and_of_its_claims_is_kept(story: Story) -> None:
             .where(ParcelStep.parcel_id == story.parcels[0])
             .order_by(ParcelStep.entry_index, ParcelStep.n)
         ).all()
-    assert [(step.machine, step.action, step.after) for step in steps] == [
-        ("parcel", "submit", "submitted"),
-        ("parcel", "accept", "in_review"),
-        ("parcel", "find_eligible", "eligible"),
-        ("parcel", "enrol", "enrolled"),
-        ("claim", "activate", "active"),
-    ]
-    assert [step.n for step in steps] == [0, 0, 0, 0, 1]
-    assert steps[-1].project_id == story.project_id
-    assert steps[-1].pool == "forest-biomass"
+        assert [(step.machine, step.action, step.after) for step in steps] == [
+            ("parcel", "submit", "submitted"),
+            ("parcel", "accept", "in_review"),
+            ("parcel", "find_eligible", "eligible"),
+            ("parcel", "enrol", "enrolled"),
+            ("claim", "activate", "active"),
+        ]
+        assert [step.n for step in steps] == [0, 0, 0, 0, 1]
+        assert steps[-1].project_id == story.project_id
+        assert steps[-1].pool == "forest-biomass"
     assert audit(story.installation.home).findings == []
 
 

@@ -271,4 +271,5 @@ def test_nobody_else_withdraws_my_project(land: Land, operator: Mandate) -> None
 
 
 def test_terminal_states_of_a_project_are_terminal() -> None:
-    assert PROJECT.terminal == {"rejected", "withdrawn", "active"}
+    assert PROJECT.terminal == {"rejected", "withdrawn"}
+    assert {action for state, action in PROJECT.steps if state == "active"} == {"add_parcel"}
