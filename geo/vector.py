@@ -1,4 +1,4 @@
-"""Parcel files: zipped shapefile, GeoPackage and GeoJSON in; zipped shapefile and GeoJSON out.
+"""Parcel files: read by a child process; zipped shapefiles and GeoJSON are written here.
 
 Files come from strangers, so they are opened by a confined child process (`reading.worker`). A file is read
 completely or refused; what is wrong with single rows is listed row by row, and no row is dropped.
@@ -29,15 +29,14 @@ from geo.errors import (
     CrsConflict,
     FileTooLarge,
     FileUnreadable,
-    FormatUnsupported,
     GeoRefusal,
-    NotAShapefile,
     ReaderStopped,
     RowsRefused,
     TooManyVertices,
 )
 from geo.polygon import MAX_VERTICES, canonical, check_valid, polygonal
 from geo.reading import worker
+from geo.reading.kinds import kind_of
 from geo.reading.rows import Attribute as Attribute
 from geo.reading.rows import Task
 
@@ -59,18 +58,21 @@ DEFAULT_LIMITS: Final = Limits()
 @dataclass(frozen=True, slots=True)
 class FeatureRow:
     """One feature. `number` counts from 1 in the file's order; geometry is in the file's system, None if
-    there is a `problem`."""
+    there is a `problem`. `drawn` is what the file holds where the polygon was made from it: a walked track.
+    """
 
     number: int
     geometry: BaseGeometry | None
     attributes: Mapping[str, Attribute]
     problem: GeoRefusal | None = None
+    drawn: BaseGeometry | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ParcelFile:
     """A file as read. `crs` has one spelling (`crs_text`); encoding_source is declared, cpg, ldid, guess or
-    format.
+    format. `kind` is the format by content: shapefile, gpkg, geojson, kml, gpx, csv, parquet. `hints` are
+    words in the file that speak of its datum.
     """
 
     rows: list[FeatureRow]
@@ -79,6 +81,7 @@ class ParcelFile:
     encoding_source: str
     layer: str
     kind: str
+    hints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +118,15 @@ def read_parcels(
     encoding: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> ParcelFile:
-    """Read a zipped shapefile, a GeoPackage (zipped or not) or GeoJSON, told apart by content.
+    """Read a zipped shapefile, GeoPackage, GeoJSON, KML, KMZ, GPX, CSV with WKT or GeoParquet.
+
+    They are told apart by content; all may come in a zip archive. `layer` names one of several data sets.
 
     `crs` declares the system of a file that states none; if the file states another, CrsConflict. `encoding`
     overrides .cpg, the .dbf's language byte and the guess. Raises FileUnreadable, FileTooLarge,
-    FormatUnsupported, ArchiveRefused, NotAShapefile, NotAGeoPackage, NotGeoJson, PrjMissing, CrsUnknown,
-    CrsConflict, DatumShiftUnknown, EncodingUnknown, TooManyFeatures, ReaderStopped.
+    FileEmpty, FormatUnsupported, ArchiveRefused, NotAShapefile, NotAGeoPackage, NotGeoJson, MarkupRefused,
+    NotKml, NotGpx, NotCsv, NotGeoParquet, PrjMissing, CrsUnknown, CrsConflict, DatumShiftUnknown,
+    EncodingUnknown, TooManyFeatures, ReaderStopped.
     """
     file = Path(path).resolve()
     kind = _kind(file, limits)
@@ -140,41 +146,26 @@ def read_parcels(
         _run(task)
         head, wkb = _result(Path(folder))
     system = _system(head["crs"], crs)
-    rows = list(_rows(head["rows"], wkb))
-    return ParcelFile(rows, crs_text(system), head["encoding"], head["encoding_source"], head["layer"], kind)
+    return ParcelFile(
+        rows=list(_rows(head["rows"], wkb)),
+        crs=crs_text(system),
+        encoding=head["encoding"],
+        encoding_source=head["encoding_source"],
+        layer=head["layer"],
+        kind=head["kind"],
+        hints=tuple(head["hints"]),
+    )
 
 
 def _kind(file: Path, limits: Limits) -> str:
     """What a file is by its first bytes."""
     try:
         size = file.stat().st_size
-        with file.open("rb") as stream:
-            start = stream.read(512)
+        if size > limits.file_bytes:
+            raise FileTooLarge(size_bytes=size, limit_bytes=limits.file_bytes)
+        return kind_of(file)
     except OSError as error:
         raise FileUnreadable(reason=error.strerror or type(error).__name__) from error
-    if size > limits.file_bytes:
-        raise FileTooLarge(size_bytes=size, limit_bytes=limits.file_bytes)
-    if start.startswith(b"PK\x03\x04"):
-        return "zip"
-    if start.startswith(b"SQLite format 3\x00"):
-        return "gpkg"
-    if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
-        return "geojson"
-    if start.startswith(b"\x00\x00\x27\x0a"):
-        raise NotAShapefile(reason="member_missing", detail="pack .shp, .shx, .dbf and .prj into one .zip")
-    if file.suffix.lower() in (".zip", ".shp"):
-        raise NotAShapefile(reason="header", detail="the file is not a zip archive")
-    raise FormatUnsupported(found=_guess(start))
-
-
-def _guess(start: bytes) -> str:
-    if start.startswith(b"PAR1"):
-        return "Parquet"
-    if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-        return "XML"
-    if start[:4] in (b"II*\x00", b"MM\x00*"):
-        return "TIFF"
-    return "empty" if not start else "of an unknown kind"
 
 
 def _run(task: Task) -> None:
@@ -257,10 +248,12 @@ def _refusal(record: Mapping[str, Any]) -> GeoRefusal:
 
 def _rows(records: list[list[Any]], wkb: bytes) -> Iterator[FeatureRow]:
     at = 0
-    for number, (attributes, length, problem) in enumerate(records, start=1):
+    for number, (attributes, length, drawn_length, problem) in enumerate(records, start=1):
         geometry = shapely.from_wkb(wkb[at : at + length]) if length else None
         at += length
-        yield FeatureRow(number, geometry, attributes, None if problem is None else _refusal(problem))
+        drawn = shapely.from_wkb(wkb[at : at + drawn_length]) if drawn_length else None
+        at += drawn_length
+        yield FeatureRow(number, geometry, attributes, None if problem is None else _refusal(problem), drawn)
 
 
 def _system(found: str | None, declared: CrsInput | None) -> pyproj.CRS:

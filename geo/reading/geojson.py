@@ -1,10 +1,13 @@
 """GeoJSON (RFC 7946), read without GDAL."""
 
+import contextlib
 import json
 import math
-import struct
+from itertools import chain
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from geo.errors import (
     CoordinatesOutOfRange,
@@ -15,6 +18,8 @@ from geo.errors import (
     NotGeoJson,
     TooManyFeatures,
 )
+from geo.reading.hints import datum_hints
+from geo.reading.packing import Points, multipolygon_wkb, polygon_wkb
 from geo.reading.rows import Attribute, Read, Row, Task, row_of
 
 
@@ -32,7 +37,9 @@ def read_geojson(path: Path, task: Task) -> Read:
     if len(features) > task.max_features:
         raise TooManyFeatures(count=len(features), limit=task.max_features)
     rows = [_geojson_row(number, feature) for number, feature in enumerate(features, start=1)]
-    return Read(rows, _geojson_crs(document), "geojson", "utf-8", "format")
+    said = {k: v for k, v in document.items() if k not in ("features", "properties", "geometry")}
+    hints = datum_hints(str(value)[:500] for value in said.values())
+    return Read(rows, _geojson_crs(document), "geojson", "utf-8", "format", "geojson", hints=hints)
 
 
 def _no_constant(name: str) -> float:
@@ -91,23 +98,23 @@ def _geojson_wkb(shape: Any) -> bytes:
         raise GeometryNotPolygonal(found=str(kind)[:40])
     coordinates = shape.get("coordinates")
     if kind == "Polygon":
-        return _polygon_wkb(coordinates)
-    parts = [_polygon_wkb(part) for part in _list(coordinates)]
-    return struct.pack("<BII", 1, 6, len(parts)) + b"".join(parts)
+        return _polygon(coordinates)
+    return multipolygon_wkb([_polygon(part) for part in _list(coordinates)])
 
 
-def _polygon_wkb(rings: Any) -> bytes:
-    packed = [_ring_wkb(ring) for ring in _list(rings)]
-    return struct.pack("<BII", 1, 3, len(packed)) + b"".join(packed)
+def _polygon(rings: Any) -> bytes:
+    return polygon_wkb(_ring(ring) for ring in _list(rings))
 
 
-def _ring_wkb(ring: Any) -> bytes:
-    points = [_position(p) for p in _list(ring)]
-    if len(points) < 4:
-        raise GeometryUnreadable(reason=f"a ring of {len(points)} positions")
-    if points[0] != points[-1]:
-        raise GeometryUnreadable(reason="a ring that is not closed")
-    return struct.pack("<I", len(points)) + b"".join(struct.pack("<dd", x, y) for x, y in points)
+def _ring(ring: Any) -> Points:
+    """Positions (n, 2): a plain array where all of them are alike, else one by one."""
+    positions = _list(ring)
+    if {type(p) for p in positions} == {list} and {len(p) for p in positions} in ({2}, {3}):
+        flat = list(chain.from_iterable(positions))
+        if {type(n) for n in flat} <= {int, float}:
+            with contextlib.suppress(OverflowError):
+                return np.array(flat, dtype=np.float64).reshape(len(positions), -1)[:, :2]
+    return np.array([_position(p) for p in positions], dtype=np.float64).reshape(-1, 2)
 
 
 def _position(value: Any) -> tuple[float, float]:
@@ -115,12 +122,9 @@ def _position(value: Any) -> tuple[float, float]:
     if len(numbers) < 2 or any(isinstance(n, bool) or not isinstance(n, int | float) for n in numbers[:2]):
         raise GeometryUnreadable(reason="a position that is not two numbers")
     try:
-        x, y = float(numbers[0]), float(numbers[1])
+        return float(numbers[0]), float(numbers[1])
     except OverflowError as error:
         raise CoordinatesOutOfRange(x=str(numbers[0])[:40], y=str(numbers[1])[:40]) from error
-    if not (math.isfinite(x) and math.isfinite(y)):
-        raise CoordinatesOutOfRange(x=str(x), y=str(y))
-    return x, y
 
 
 def _list(value: Any) -> list[Any]:

@@ -11,7 +11,6 @@ from geo.errors import (
     GeometryEmpty,
     GeometryUnreadable,
     NotAGeoPackage,
-    PrjMissing,
     TooManyFeatures,
 )
 from geo.reading.rows import Attribute, Read, Row, Task, row_of
@@ -62,7 +61,8 @@ def _read_layer(database: sqlite3.Connection, task: Task) -> Read:
     if shape not in columns:
         raise NotAGeoPackage(reason="no_feature_table", detail=f"{layer[:60]} has no column {shape[:20]}")
     rows = list(_gpkg_rows(database, layer, shape, columns, task.max_features))
-    return Read(rows, _gpkg_crs(database, srs, task), layer, "utf-8", "format")
+    crs = _gpkg_crs(database, srs)
+    return Read(rows, crs, layer, "utf-8", "format", "gpkg", crs_member="gpkg_spatial_ref_sys")
 
 
 def _chosen_layer(layers: list[str], wanted: str | None) -> str:
@@ -116,16 +116,14 @@ def _gpkg_value(value: Any) -> Attribute:
     return value if isinstance(value, str | int | float) else None
 
 
-def _gpkg_crs(database: sqlite3.Connection, srs: Any, task: Task) -> str | None:
+def _gpkg_crs(database: sqlite3.Connection, srs: Any) -> str | None:
     found = database.execute(
         "SELECT organization, organization_coordsys_id, definition FROM gpkg_spatial_ref_sys"
         " WHERE srs_id = ?",
         (srs,),
     ).fetchone()
     if found is None or srs in (0, -1):
-        if task.crs_declared:
-            return None
-        raise PrjMissing(member="gpkg_spatial_ref_sys")
+        return None
     organization, code, definition = found
     if str(organization).upper() == "EPSG":
         return f"EPSG:{int(code)}"

@@ -5,18 +5,11 @@ import struct
 from pathlib import Path
 from typing import Any, Final
 
-from geo.errors import EncodingUnknown, NotAShapefile, PrjMissing, TooManyFeatures
+from geo.errors import EncodingUnknown, NotAShapefile, TooManyFeatures
 from geo.reading.rows import Attribute, Read, Task, row_of
+from geo.reading.text import code_page
 
 ALLOWED_DRIVERS: Final = frozenset({"ESRI Shapefile", "MEM", "Memory"})
-_CODE_PAGES: Final = {
-    "utf-8": "utf-8", "utf8": "utf-8", "65001": "utf-8",
-    "gbk": "gb18030", "gb2312": "gb18030", "gb18030": "gb18030", "936": "gb18030", "cp936": "gb18030",
-    "54936": "gb18030", "euc-cn": "gb18030", "big5": "big5", "950": "big5", "cp950": "big5",
-    "iso-8859-1": "iso-8859-1", "iso88591": "iso-8859-1", "88591": "iso-8859-1", "iso8859-1": "iso-8859-1",
-    "1252": "cp1252", "cp1252": "cp1252", "windows-1252": "cp1252", "ansi 1252": "cp1252",
-    "ascii": "ascii", "us-ascii": "ascii",
-}  # fmt: skip
 _LANGUAGE_DRIVERS: Final = {0x4D: "gb18030", 0x7A: "gb18030", 0x4F: "big5", 0x78: "big5", 0x03: "cp1252"}
 
 
@@ -27,8 +20,6 @@ def read_shapefile(files: dict[str, Path], task: Task) -> Read:
     for ending in (".shp", ".shx", ".dbf"):
         if ending not in files:
             raise NotAShapefile(reason="member_missing", detail=f"there is no {ending}")
-    if ".prj" not in files and not task.crs_declared:
-        raise PrjMissing(member=".prj")
     count = _check_shapefile(files)
     if count > task.max_features:
         raise TooManyFeatures(count=count, limit=task.max_features)
@@ -46,7 +37,7 @@ def read_shapefile(files: dict[str, Path], task: Task) -> Read:
         }
         rows.append(row_of(attributes, geometries[i]))
     crs = files[".prj"].read_bytes()[:65_537].decode("utf-8", "replace") if ".prj" in files else None
-    return Read(rows, crs, "shapefile", encoding, source)
+    return Read(rows, crs, "shapefile", encoding, source, "shapefile", crs_member=".prj")
 
 
 def _check_shapefile(files: dict[str, Path]) -> int:
@@ -125,9 +116,9 @@ def _encoding(
 ) -> tuple[str, str]:
     """Declared by the caller, by .cpg, by the language byte of the .dbf; else strict UTF-8, else GB18030."""
     if task.encoding is not None:
-        return _code_page(task.encoding), "declared"
+        return code_page(task.encoding, "encoding"), "declared"
     if ".cpg" in files:
-        return _code_page(files[".cpg"].read_bytes()[:64].decode("ascii", "replace")), "cpg"
+        return code_page(files[".cpg"].read_bytes()[:64].decode("ascii", "replace"), ".cpg"), "cpg"
     with files[".dbf"].open("rb") as dbf:
         language = dbf.read(30)[29]
     if language in _LANGUAGE_DRIVERS:
@@ -139,10 +130,3 @@ def _encoding(
     except UnicodeDecodeError:
         return "gb18030", "guess"
     return "utf-8", "guess"
-
-
-def _code_page(name: str) -> str:
-    found = _CODE_PAGES.get(name.strip("\ufeff\x00 \r\n\t").lower())
-    if found is None:
-        raise EncodingUnknown(encoding=name.strip()[:32], row=0, field=".cpg")
-    return found

@@ -3,7 +3,7 @@ for its work by the process that starts it.
 
 It gets a file and limits on its command line, confines itself, reads, and leaves `result.json` and
 `result.wkb` in its folder. What it does not use it cannot be attacked through: archives are unpacked here
-under names of our own, GeoJSON and GeoPackage are read without GDAL, and GDAL sees nothing but an unpacked
+under names of our own, every format but one is read without GDAL, and GDAL sees nothing but an unpacked
 shapefile, with every other driver off.
 """
 
@@ -18,11 +18,9 @@ if __name__ == "__main__":  # isolated mode puts neither this folder nor the wor
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from geo.errors import GeoRefusal, ReaderStopped
-from geo.reading.archive import unpack
-from geo.reading.geojson import read_geojson
-from geo.reading.geopackage import read_geopackage
+from geo.reading.formats import read
 from geo.reading.rows import Read, Task
-from geo.reading.shapefile import other_drivers, read_shapefile
+from geo.reading.shapefile import other_drivers
 
 LIST_DRIVERS: Final = "drivers"
 """Argument in place of a task: print the drivers to turn off, as GDAL_SKIP wants them."""
@@ -54,20 +52,6 @@ def _leave_network() -> None:
         unshare(clone_new_user | clone_new_net)
 
 
-def read(task: Task) -> Read:
-    """Read by kind; an archive is unpacked first."""
-    if task.kind == "gpkg":
-        return read_geopackage(Path(task.path), task)
-    if task.kind == "geojson":
-        return read_geojson(Path(task.path), task)
-    files = unpack(task)
-    if ".shp" in files:
-        return read_shapefile(files, task)
-    if ".gpkg" in files:
-        return read_geopackage(files[".gpkg"], task)
-    return read_geojson(next(iter(files.values())), task)
-
-
 def _refusal(problem: GeoRefusal | None) -> dict[str, Any] | None:
     return None if problem is None else {"code": problem.code, "facts": problem.facts}
 
@@ -76,12 +60,18 @@ def _write(folder: Path, found: Read) -> None:
     with (folder / "result.wkb").open("wb") as out:
         for row in found.rows:
             out.write(row.wkb or b"")
+            out.write(row.drawn or b"")
     head = {
         "crs": found.crs,
         "layer": found.layer,
         "encoding": found.encoding,
         "encoding_source": found.encoding_source,
-        "rows": [[row.attributes, len(row.wkb or b""), _refusal(row.problem)] for row in found.rows],
+        "kind": found.kind,
+        "hints": found.hints,
+        "rows": [
+            [row.attributes, len(row.wkb or b""), len(row.drawn or b""), _refusal(row.problem)]
+            for row in found.rows
+        ],
     }
     (folder / "result.json").write_text(json.dumps(head), encoding="utf-8")
 

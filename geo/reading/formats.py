@@ -1,0 +1,145 @@
+"""From a file to rows: which reader, and what holds for all of them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from geo.errors import (
+    CrsDatumUnknown,
+    CrsMeridianUnknown,
+    CrsZoneToConfirm,
+    FormatUnsupported,
+    PrjMissing,
+)
+from geo.reading import kinds
+from geo.reading.archive import unpack
+from geo.reading.csv_wkt import read_csv
+from geo.reading.geojson import read_geojson
+from geo.reading.geopackage import read_geopackage
+from geo.reading.geoparquet import read_geoparquet
+from geo.reading.gpx import read_gpx
+from geo.reading.hints import datum_hints
+from geo.reading.kml import read_kml
+from geo.reading.markup import load
+from geo.reading.rows import Read, Task
+from geo.reading.shapefile import read_shapefile
+
+_HINT_ROWS: Final = 1000
+_EASTINGS_M: Final = (100e3, 900e3)  # of a zone of 3 or 6 degrees whose meridian has 500 km
+_ZONES: Final = {zone: f"EPSG:{4513 + zone - 25}" for zone in range(25, 46)} | {
+    zone: f"EPSG:{4491 + zone - 13}" for zone in range(13, 24)
+}
+"""CGCS2000 with the zone before the easting: zones of 3 degrees (25 to 45) and of 6 (13 to 23)."""
+_MERIDIANS: Final = tuple(f"EPSG:{code}" for code in range(4534, 4555))
+"""CGCS2000 without a zone number: 3-degree zones around 75 to 135 degrees east."""
+_ROOTS: Final = {
+    "FeatureCollection": "GML",
+    "SpatialDataset": "GML",
+    "OGRVRTDataSource": "OGR VRT",
+    "VRTDataset": "GDAL VRT",
+    "html": "HTML",
+    "svg": "SVG",
+    "Workbook": "Excel (XML)",
+    "osm": "OpenStreetMap XML",
+    "LandXML": "LandXML",
+    "TrainingCenterDatabase": "TCX",
+}
+
+
+def read(task: Task) -> Read:
+    """Read a file by what it is; of an archive, the data set in it.
+
+    Raises what the readers raise, and PrjMissing if neither the file nor the caller says the system.
+    """
+    names: tuple[str, ...] = ()
+    if task.kind == kinds.ZIP:
+        unpacked = unpack(task)
+        names = unpacked.names
+        if unpacked.main == ".shp":
+            found = read_shapefile(unpacked.files, task)
+        else:
+            found = _single(unpacked.files[unpacked.main], task)
+    else:
+        found = _reader(task.kind)(Path(task.path), task)
+    if found.crs is None and not task.crs_declared:
+        raise _no_system(found)
+    return replace(found, hints=tuple(sorted({*found.hints, *datum_hints(_texts(found, names))})))
+
+
+def _single(file: Path, task: Task) -> Read:
+    """A file out of an archive; an archive in an archive was refused before."""
+    return _reader(kinds.kind_of(file))(file, task)
+
+
+def _reader(kind: str) -> Callable[[Path, Task], Read]:
+    readers: dict[str, Callable[[Path, Task], Read]] = {
+        kinds.GEOPACKAGE: read_geopackage,
+        kinds.GEOJSON: read_geojson,
+        kinds.XML: _read_xml,
+        kinds.PARQUET: read_geoparquet,
+        kinds.TEXT: read_csv,
+    }
+    return readers[kind]
+
+
+def _read_xml(path: Path, task: Task) -> Read:
+    markup = load(path, task.encoding)
+    if markup.root == "kml":
+        return read_kml(markup, task)
+    if markup.root == "gpx":
+        return read_gpx(markup, task)
+    raise FormatUnsupported(found=_ROOTS.get(markup.root, f"XML ({markup.root[:40]})"))
+
+
+def _texts(found: Read, names: tuple[str, ...]) -> Iterator[str]:
+    """What may speak of the datum: names in the archive, of layer and columns, and the first rows' texts."""
+    yield from names
+    yield found.layer
+    yield found.crs or ""
+    for row in islice(found.rows, _HINT_ROWS):
+        yield from row.attributes
+        yield from (value for value in row.attributes.values() if isinstance(value, str))
+
+
+# --- a system that is missing -------------------------------------------------------------------------------
+
+
+def _no_system(found: Read) -> PrjMissing:
+    """The refusal that says what the coordinates tell."""
+    bounds = _bounds(found)
+    member = found.crs_member
+    if bounds is None:
+        return PrjMissing(member=member, suggestions=[])
+    west, south, east, north = bounds
+    if max(abs(west), abs(east)) <= 180 and max(abs(south), abs(north)) <= 180:
+        return CrsDatumUnknown(member=member, suggestions=["EPSG:4490", "EPSG:4326"])
+    for low, high in ((west, east), (south, north)):  # northings of China are between 2 and 6 million
+        zone = _zone(low)
+        if zone is not None and zone == _zone(high):
+            return CrsZoneToConfirm(member=member, suggestions=[_ZONES[zone]], x=round(low))
+        if _EASTINGS_M[0] <= low and high <= _EASTINGS_M[1]:
+            return CrsMeridianUnknown(member=member, suggestions=list(_MERIDIANS), x=round(low))
+    return PrjMissing(member=member, suggestions=[])
+
+
+def _zone(easting: float) -> int | None:
+    """The zone number before an easting."""
+    zone, rest = divmod(easting, 1e6)
+    return int(zone) if _EASTINGS_M[0] <= rest <= _EASTINGS_M[1] and int(zone) in _ZONES else None
+
+
+def _bounds(found: Read) -> tuple[float, float, float, float] | None:
+    """West, south, east, north of all outlines together."""
+    import shapely
+
+    shapes = [shapely.from_wkb(row.wkb) for row in found.rows if row.wkb is not None]
+    xy = shapely.get_coordinates(shapes) if shapes else np.empty((0, 2))
+    xy = xy[np.isfinite(xy).all(axis=1)]
+    if not len(xy):
+        return None
+    (west, south), (east, north) = xy.min(axis=0).tolist(), xy.max(axis=0).tolist()
+    return west, south, east, north
