@@ -227,6 +227,17 @@ def moment_ms(text: str) -> int:
         raise MomentInvalid(value=text[:40]) from fault
 
 
+def day_of(text: str) -> str:
+    """A date in its one spelling (`MomentInvalid`)."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError as fault:
+        raise MomentInvalid(value=text[:40]) from fault
+    if day.isoformat() != text:
+        raise MomentInvalid(value=text[:40])
+    return text
+
+
 def civil_day(now: datetime) -> date:
     """The date of an instant in China."""
     return now.astimezone(CHINA).date()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import shapely
@@ -9,8 +10,24 @@ import sqlalchemy as sa
 from fastapi import APIRouter, Request, Response
 
 from registry.accounts.service import NotFound
-from registry.parcels.models import Parcel, ParcelDraft
-from registry.parcels.rules import mu_of_cm2
+from registry.clock import from_milliseconds
+from registry.parcels.life import (
+    ParcelThen,
+    ReinstateParcel,
+    RenewTenure,
+    SuspendParcel,
+    ancestors,
+    day_of,
+    lineage_view,
+    moment_ms,
+    parcel_then,
+    step_view,
+    steps_of_parcel,
+    successors,
+    tenure_ending_before,
+)
+from registry.parcels.models import Parcel, ParcelDraft, ParcelVersion
+from registry.parcels.rules import GONE, mu_of_cm2
 from registry.parcels.service import (
     AcceptParcel,
     FindEligible,
@@ -44,6 +61,13 @@ add_acts(
     ActRoute("parcel.find_eligible", FindEligible, "/parcels/{parcel}/eligibility", "Find a parcel eligible"),
     ActRoute("parcel.return", ReturnParcel, "/parcels/{parcel}/return", "Return a parcel to its owner"),
     ActRoute("parcel.reject", RejectParcel, "/parcels/{parcel}/rejection", "Reject a parcel"),
+    ActRoute("parcel.suspend", SuspendParcel, "/parcels/{parcel}/suspension", "Suspend a parcel"),
+    ActRoute(
+        "parcel.reinstate", ReinstateParcel, "/parcels/{parcel}/reinstatement", "End a parcel's suspension"
+    ),
+    ActRoute(
+        "parcel.renew_tenure", RenewTenure, "/parcels/{parcel}/tenure", "Prove a longer right to a parcel"
+    ),
 )
 
 
@@ -70,33 +94,83 @@ def parcels(
     known: Known,
     session: Reading,
     status: str | None = None,
+    tenure_ends_before: str | None = None,
     cursor: Cursor = None,
     limit: Limit = PAGE_SIZE,
 ) -> Response:
+    """`tenure_ends_before` (a date) keeps parcels on the register whose right ends before that day."""
     wanted = sa.select(Parcel)
     if not known.official:
         mine = known.mandate.organisation
         wanted = wanted.where(sa.or_(Parcel.organisation_id == mine, Parcel.operator_id == mine))
     if status is not None:
         wanted = wanted.where(Parcel.status == status)
+    if tenure_ends_before is not None:
+        wanted = wanted.where(tenure_ending_before(day_of(tenure_ends_before)), Parcel.status.not_in(GONE))
     return page_of(request, session, wanted, Parcel.id, _parcel_view, cursor, limit)
 
 
 @router.get("/parcels/{parcel}", summary="One parcel with its outline", responses=READ_PROBLEMS)
-def parcel(parcel: str, known: Known, session: Reading) -> dict[str, Any]:
-    row = load_parcel(session, parcel)
-    if not _may_see(known, row):
-        raise NotFound(kind="parcel", id=parcel)
-    version = current_version(session, row)
-    outline = None if version.wkb is None else json.loads(_geojson(version.wkb))
+def parcel(parcel: str, known: Known, session: Reading, as_of: str | None = None) -> dict[str, Any]:
+    """`as_of` (a date in China, or an instant with its time zone) answers what was known then: state, version
+    with its outline, tenure and claims; 404 before the parcel was.
+    """
+    row = _seen(session, known, parcel)
+    if as_of is not None:
+        return _then_view(row, parcel_then(session, row.id, moment_ms(as_of)), as_of)
     return {
         **_parcel_view(row),
+        **_version_view(current_version(session, row)),
+        "ancestors": [lineage_view(one) for one in ancestors(session, row.id)],
+        "successors": [lineage_view(one) for one in successors(session, row.id)],
+    }
+
+
+@router.get(
+    "/parcels/{parcel}/history", summary="Every step of a parcel and of its claims", responses=READ_PROBLEMS
+)
+def history(parcel: str, known: Known, session: Reading) -> dict[str, Any]:
+    """Oldest first; each with the index of its entry in the log."""
+    row = _seen(session, known, parcel)
+    return {
+        "parcel": row.id,
+        "items": [step_view(step) for step in steps_of_parcel(session, row.id)],
+        "ancestors": [lineage_view(one) for one in ancestors(session, row.id)],
+        "successors": [lineage_view(one) for one in successors(session, row.id)],
+        "next": None,
+    }
+
+
+def _seen(session: Reading, known: Caller, parcel: str) -> Parcel:
+    row = load_parcel(session, parcel)
+    if not may_see(known, row):
+        raise NotFound(kind="parcel", id=parcel)
+    return row
+
+
+def _version_view(version: ParcelVersion) -> dict[str, Any]:
+    return {
         "area_mu": mu_of_cm2(version.area_cm2),
         "area_cm2": version.area_cm2,
         "stand_type": version.stand_type,
         "village": version.village,
+        "tenure": version.tenure,
         "attributes": version.attributes,
-        "outline": outline,
+        "outline": None if version.wkb is None else json.loads(_geojson(version.wkb)),
+    }
+
+
+def _then_view(row: Parcel, then: ParcelThen, as_of: str) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "as_of": as_of,
+        "organisation": row.organisation_id,
+        "status": then.status,
+        "version": then.version.version,
+        "entry": then.entry,
+        "since": from_milliseconds(then.at_ms).isoformat(),
+        **_version_view(then.version),
+        "claims": [asdict(claim) for claim in then.claims],
     }
 
 
@@ -105,7 +179,7 @@ def _geojson(wkb: bytes) -> str:
     return text
 
 
-def _may_see(known: Caller, row: Parcel) -> bool:
+def may_see(known: Caller, row: Parcel) -> bool:
     return known.official or known.mandate.organisation in (row.organisation_id, row.operator_id)
 
 

@@ -10,8 +10,9 @@ from pydantic import Field
 from registry.accounts.service import NotFound
 from registry.office import Command
 from registry.parcels.models import Parcel
-from registry.projects.models import MonitoringPeriod, Objection, Project, ProjectParcel
+from registry.projects.models import MonitoringPeriod, Objection, Project, ProjectParcel, Succession
 from registry.projects.service import (
+    AddParcel,
     CloseParcel,
     NamePeriod,
     NameProject,
@@ -25,6 +26,12 @@ from registry.projects.service import (
     lodge_objection,
     project_claims,
     project_parcels,
+)
+from registry.projects.succession import (
+    NameSuccession,
+    ProposeSuccession,
+    RefuseSuccession,
+    load_succession,
 )
 from registry.web.api import (
     PAGE_SIZE,
@@ -61,6 +68,28 @@ add_acts(
         NameProject,
         "/projects/{project}/registration",
         "Register a project; its parcels claim their ground",
+    ),
+    ActRoute(
+        "project.add_parcel",
+        AddParcel,
+        "/projects/{project}/parcels",
+        "Let an eligible parcel join an active project",
+    ),
+    ActRoute(
+        "succession.propose",
+        ProposeSuccession,
+        "/successions",
+        "Propose to split, to merge or to survey parcels again",
+    ),
+    ActRoute(
+        "succession.approve",
+        NameSuccession,
+        "/successions/{succession}/approval",
+        "Approve a succession; the successors take their place",
+    ),
+    ActRoute("succession.refuse", RefuseSuccession, "/successions/{succession}/refusal", "Refuse it"),
+    ActRoute(
+        "succession.withdraw", NameSuccession, "/successions/{succession}/withdrawal", "Withdraw one's own"
     ),
     ActRoute("parcel.close", CloseParcel, "/parcels/{parcel}/closure", "Close a parcel and end its claim"),
     ActRoute("period.open", OpenPeriod, "/projects/{project}/periods", "Open a monitoring period"),
@@ -100,6 +129,24 @@ def project(project: str, known: Known, session: Reading) -> dict[str, Any]:
             for one in project_claims(session, row.id)
         ],
     }
+
+
+@router.get("/successions", summary="Splits, merges and new boundaries", responses=READ_PROBLEMS)
+def successions(
+    request: Request, known: Known, session: Reading, cursor: Cursor = None, limit: Limit = PAGE_SIZE
+) -> Response:
+    wanted = sa.select(Succession)
+    if not known.official:
+        wanted = wanted.where(Succession.organisation_id == known.mandate.organisation)
+    return page_of(request, session, wanted, Succession.id, _succession_view, cursor, limit)
+
+
+@router.get("/successions/{succession}", summary="One succession with its parts", responses=READ_PROBLEMS)
+def succession(succession: str, known: Known, session: Reading) -> dict[str, Any]:
+    row = load_succession(session, succession)
+    if not known.official and known.mandate.organisation != row.organisation_id:
+        raise NotFound(kind="succession", id=succession)
+    return dict(_succession_view(row))
 
 
 @router.get("/periods", summary="Monitoring periods of projects that I may see", responses=READ_PROBLEMS)
@@ -226,6 +273,25 @@ def _project_view(row: Project) -> Mapping[str, Any]:
         "crediting_to": row.crediting_to,
         "published_on": row.published_on,
         "validator": row.validator_id,
+        "entry": row.entry_index,
+    }
+
+
+def _succession_view(row: Succession) -> Mapping[str, Any]:
+    return {
+        "id": row.id,
+        "status": row.status,
+        "organisation": row.organisation_id,
+        "kind": row.kind,
+        "programme": row.programme_id,
+        "project": row.project_id,
+        "from_on": row.from_on,
+        "predecessors": [{"parcel": one, "version": n, "area_cm2": cm2} for one, n, cm2 in row.predecessors],
+        "successors": [{"parcel": one, "area_cm2": cm2} for one, cm2 in row.successors],
+        "parts": [
+            {"predecessor": old, "successor": new, "shared_cm2": cm2, "share_ppm": ppm}
+            for old, new, cm2, ppm in row.parts
+        ],
         "entry": row.entry_index,
     }
 
