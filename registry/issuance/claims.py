@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from geo.polygon import Polygonal, from_wkb
 from registry.issuance.rules import GroundContested
+from registry.parcels.life import require_running
 from registry.parcels.models import ParcelVersion
 from registry.programmes.service import load_programme
 from registry.projects import claims
@@ -53,6 +54,16 @@ def require_ground(
                 except_claims=[claim.id for claim in own[parcel]],
             )
         claims.refuse_all(verdicts)
+
+
+def require_not_suspended(session: Session, project: Project, parcels: Collection[int]) -> None:
+    """None of the parcels (by number) is suspended (`ParcelSuspended`): nothing new is issued for it. Units
+    that it grew before are not asked about here.
+    """
+    listed = sa.select(ProjectParcel.parcel_id).where(
+        ProjectParcel.project_id == project.id, ProjectParcel.number.in_(parcels)
+    )
+    require_running(session, session.scalars(listed).all())
 
 
 def pools_of(period: MonitoringPeriod) -> list[str]:

@@ -19,7 +19,7 @@ from ledger.effects import OpenBlock, Pend, Posting, Transfer, Transition
 from ledger.units import UnitRange
 from registry.accounts.service import NotFound
 from registry.acts import Desk
-from registry.issuance.claims import require_ground
+from registry.issuance.claims import require_ground, require_not_suspended
 from registry.issuance.deliveries import Deliveries, Take
 from registry.issuance.draft import Draft
 from registry.issuance.models import Batch, Issuance
@@ -82,6 +82,7 @@ def propose(desk: Desk, command: ProposeIssuance) -> Answer:
     case = _load_case(desk.session, command.period)
     _require_side(desk, case.project)
     plan = _plan(desk, case)
+    require_not_suspended(desk.session, case.project, _credited(plan))
     desk.act(ISSUANCE, "propose", desk.request_id, facts=_facts(case, plan, desk.actor.organisation))
     return {"issuance": desk.request_id, "units": plan.units, "buffer_units": plan.buffer_units}
 
@@ -96,7 +97,8 @@ def approve(desk: Desk, command: ApproveIssuance, *, deliveries: Deliveries) -> 
     if desk.now >= lapses_at(issuance, case.terms):
         raise IssuanceLapsed(issuance=issuance.id, days=case.terms.issuance_lapse_days)
     plan = _plan(desk, case)
-    credited = [parcel for parcel, units in plan.parcel_units.items() if units]
+    credited = _credited(plan)
+    require_not_suspended(desk.session, case.project, credited)
     require_ground(desk.session, case.project, case.period, credited, civil_date(desk.now).isoformat())
 
     draft = Draft(desk)
@@ -180,6 +182,11 @@ def _plan(desk: Desk, case: Case) -> IssuancePlan:
         last_number=source.last_number(case.project.id),
         last_batch=last_batch or 0,
     )
+
+
+def _credited(plan: IssuancePlan) -> list[int]:
+    """Numbers of the parcels that get units."""
+    return [parcel for parcel, units in plan.parcel_units.items() if units]
 
 
 def _facts(case: Case, plan: IssuancePlan, proposed_by: str) -> dict[str, JsonValue]:

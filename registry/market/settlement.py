@@ -46,10 +46,10 @@ def divide(
 
 
 def shares(session: Session, project: Project, credited: Mapping[int, int]) -> list[Share]:
-    """The parcels' weights: credited units as soon as the project has some, area before."""
+    """The parcels' weights: credited units as soon as the project has some, area before: each ground once."""
     issued = credited_units(session, project.id)
     rows = session.execute(
-        sa.select(ProjectParcel.number, Parcel.organisation_id, ParcelVersion.area_cm2)
+        sa.select(ProjectParcel.number, Parcel.organisation_id, Parcel.status, ParcelVersion.area_cm2)
         .join(Parcel, Parcel.id == ProjectParcel.parcel_id)
         .join(
             ParcelVersion,
@@ -61,12 +61,17 @@ def shares(session: Session, project: Project, credited: Mapping[int, int]) -> l
         .where(ProjectParcel.project_id == project.id)
         .order_by(ProjectParcel.number)
     ).all()
-    units = {number: issued.get(number, 0) + credited.get(number, 0) for number, _, _ in rows}
+    units = {number: issued.get(number, 0) + credited.get(number, 0) for number, *_ in rows}
     by_units = any(units.values())
     return [
-        Share(number, organisation, units[number] if by_units else area_cm2)
-        for number, organisation, area_cm2 in rows
+        Share(number, organisation, units[number] if by_units else _ground_cm2(status, area_cm2))
+        for number, organisation, status, area_cm2 in rows
     ]
+
+
+def _ground_cm2(status: str, area_cm2: int) -> int:
+    """A superseded parcel's ground counts as its successors'."""
+    return 0 if status == "superseded" else area_cm2
 
 
 def payees(draft: Draft, project: Project, proceeds: Proceeds) -> list[tuple[str, int]]:

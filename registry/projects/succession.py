@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import sqlalchemy as sa
 from pydantic import Field
 from shapely import union_all
 from sqlalchemy.orm import Session
@@ -635,10 +634,3 @@ def load_succession(session: Session, succession: str) -> Succession:
     if row is None:
         raise NotFound(kind="succession", id=succession)
     return row
-
-
-def list_successions(session: Session, organisation: str | None = None) -> list[Succession]:
-    wanted = sa.select(Succession)
-    if organisation is not None:
-        wanted = wanted.where(Succession.organisation_id == organisation)
-    return list(session.scalars(wanted.order_by(Succession.entry_index)))
