@@ -86,6 +86,19 @@ class ToldClaim:
 
 
 @dataclass(slots=True)
+class ToldOutside:
+    """A claim in another registry, from the entry that declared it to the one that withdrew it."""
+
+    registry: str
+    pools: tuple[str, ...]
+    from_on: str
+    to_on: str
+    area_cm2: int
+    index: int
+    withdrawn_index: int | None = None
+
+
+@dataclass(slots=True)
 class ToldOption:
     project: str
     vintage: int
@@ -145,6 +158,7 @@ class History:
     runs: dict[str, tuple[str, int]] = field(default_factory=dict)
     statements: dict[str, ToldStatement] = field(default_factory=dict)
     claims: dict[str, ToldClaim] = field(default_factory=dict)
+    outside: dict[str, ToldOutside] = field(default_factory=dict)
     proposals: dict[str, str] = field(default_factory=dict)
     issued: dict[tuple[str, str, str], str] = field(default_factory=dict)
     issued_statements: dict[str, str] = field(default_factory=dict)
@@ -245,6 +259,21 @@ def _claim(history: History, step: Taken, entry: Entry) -> None:
         credited_cm2=credited_cm2,
         index=entry.index,
         at_ms=entry.at_ms,
+    )
+
+
+def _outside_claim(history: History, step: Taken, entry: Entry) -> None:
+    facts = entry.facts
+    if step.action == "withdraw":
+        history.outside[step.subject].withdrawn_index = entry.index
+        return
+    history.outside[step.subject] = ToldOutside(
+        registry=facts["registry"],
+        pools=tuple(facts["pools"]),
+        from_on=facts["from_on"],
+        to_on=facts["to_on"],
+        area_cm2=facts["area_cm2"],
+        index=entry.index,
     )
 
 
@@ -363,6 +392,7 @@ _READERS = {
     "programme": _programme,
     "parcel": _parcel,
     "claim": _claim,
+    "outside_claim": _outside_claim,
     "project": _project,
     "period": _period,
     "run": _run,

@@ -31,8 +31,8 @@ from registry.installation import write_vkeys
 from registry.parcels.models import ParcelVersion
 from registry.parcels.public import refresh_public
 from registry.projections import committed_columns, project
-from registry.projects.claims import index_claim, index_unplaced
-from registry.projects.models import ClaimCell, LandClaim
+from registry.projects.claims import index_claim, index_outside_claim, index_unplaced
+from registry.projects.models import ClaimCell, LandClaim, OutsideClaim, OutsideClaimCell
 from registry.records.models import Erasure
 from registry.records.service import empty, find_record
 from registry.restore import publish_again
@@ -236,6 +236,11 @@ def _index_claims(session: Session) -> None:
             index_unplaced(session, claim)
         else:
             index_claim(session, claim, from_wkb(wkb))
+    outside = sa.select(OutsideClaim.id, OutsideClaim.wkb).where(
+        ~sa.exists().where(OutsideClaimCell.outside_claim_id == OutsideClaim.id)
+    )
+    for claim, wkb in session.execute(outside).all():
+        index_outside_claim(session, claim, None if wkb is None else from_wkb(wkb))
 
 
 def _without_record(session: Session) -> set[Lost]:

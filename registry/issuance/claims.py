@@ -20,13 +20,19 @@ from registry.projects.rules import DateRange
 
 
 def require_ground(
-    session: Session, project: Project, period: MonitoringPeriod, parcels: Collection[int], today: str
+    session: Session,
+    project: Project,
+    period: MonitoringPeriod,
+    parcels: Collection[int],
+    today: str,
+    *,
+    outlines: bool,
 ) -> None:
     """Every named parcel (by its number in the project) has a claim of the project over the whole period, and
     its ground is nobody else's.
 
-    Raises `GroundContested` without such a claim, `projects.rules.ClaimRefused` naming the neighbours. Locks
-    the ground.
+    Raises `GroundContested` without such a claim, `projects.rules.ClaimRefused` naming the neighbours, with
+    the `outlines` of what is shared for those who may see the parcels. Locks the ground.
     """
     programme = load_programme(session, project.programme_id)
     dates = DateRange(period.from_on, period.to_on)
@@ -52,8 +58,9 @@ def require_ground(
                 programme,
                 today=today,
                 except_claims=[claim.id for claim in own[parcel]],
+                locked=True,
             )
-        claims.refuse_all(verdicts)
+        claims.refuse_all(verdicts, outlines=outlines)
 
 
 def require_not_suspended(session: Session, project: Project, parcels: Collection[int]) -> None:

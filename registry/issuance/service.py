@@ -99,7 +99,8 @@ def approve(desk: Desk, command: ApproveIssuance, *, deliveries: Deliveries) -> 
     plan = _plan(desk, case)
     credited = _credited(plan)
     require_not_suspended(desk.session, case.project, credited)
-    require_ground(desk.session, case.project, case.period, credited, civil_date(desk.now).isoformat())
+    today = civil_date(desk.now).isoformat()
+    require_ground(desk.session, case.project, case.period, credited, today, outlines=True)
 
     draft = Draft(desk)
     draft.add(Transition(PERIOD.name, case.period.id, "issue", "verified", "issued"))

@@ -241,7 +241,7 @@ class _Found:
     wkb: bytes | None
 
 
-_ON_GROUND: Final = sa.union_all(
+_ON_GROUND: Final[sa.CompoundSelect[Any]] = sa.union_all(
     sa.select(
         LandClaim.id,
         LandClaim.parcel_id,

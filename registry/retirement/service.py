@@ -213,7 +213,8 @@ def _require_ground(desk: Desk, project: Project, blocks: list[Block]) -> None:
         homes.setdefault(issuance.period_id, set()).update(grown_on)
     for period_id, parcels in sorted(homes.items()):
         period = session.get_one(MonitoringPeriod, period_id)
-        require_ground(session, project, period, parcels, civil_date(desk.now).isoformat())
+        # whoever retires units does not see on whose ground they grew
+        require_ground(session, project, period, parcels, civil_date(desk.now).isoformat(), outlines=False)
 
 
 # ---- what the certificate says -----------------------------------------------------------------------------
