@@ -203,8 +203,9 @@ class RowProblem:
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> "RowProblem":
         """A problem as it was reported, without the outlines."""
-        code = kept["code"]
-        return cls(kept["row"], kept["field"], kept["value"], code, templates()[code], kept["facts"])
+        code, said = kept["code"], kept["en"].replace("{", "{{").replace("}", "}}")
+        template = templates().get(code, said)
+        return cls(kept["row"], kept["field"], kept["value"], code, template, kept["facts"])
 
     def message(self, language: Language) -> str:
         return filled(self.template, self.facts, language)
@@ -323,7 +324,9 @@ class ImportReport:
         return cls(**given | {name: [RowProblem.from_json(one) for one in kept[name]] for name in _LISTED})
 
     @classmethod
-    def of_refused_file(cls, file: str, sha256: str, refusal: GeoRefusal, dry_run: bool) -> "ImportReport":
+    def of_refused_file(
+        cls, file: str, sha256: str, refusal: GeoRefusal | RegistryRefusal, dry_run: bool
+    ) -> "ImportReport":
         """The report of a file that could not be read: the refusal is its only line, of row 0."""
         problem = RowProblem.of(0, refusal, "file")
         return cls(

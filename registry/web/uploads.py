@@ -17,11 +17,22 @@ _LONGEST_NAME: Final = 100
 @contextmanager
 def uploaded(upload: UploadFile) -> Iterator[Path]:
     """The upload as a file under its own name, made harmless; gone when the block ends."""
-    with tempfile.TemporaryDirectory(prefix="tanhui-upload-") as folder:
-        path = Path(folder) / safe_name(upload.filename or "")
+    folder, path = received(upload)
+    with folder:
+        yield path
+
+
+def received(upload: UploadFile) -> tuple[tempfile.TemporaryDirectory[str], Path]:
+    """The upload as a file under its own name, made harmless, in a folder that the caller cleans up."""
+    folder = tempfile.TemporaryDirectory(prefix="tanhui-upload-")
+    try:
+        path = Path(folder.name) / safe_name(upload.filename or "")
         with path.open("wb") as file:
             shutil.copyfileobj(upload.file, file)
-        yield path
+    except BaseException:
+        folder.cleanup()
+        raise
+    return folder, path
 
 
 def safe_name(name: str) -> str:
