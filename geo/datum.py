@@ -8,35 +8,49 @@ polynomial and sines in degrees from 105 E 35 N). Both leave what lies outside a
 Degrees, longitude before latitude. CGCS2000 and WGS 84 are one frame here (`geo.crs`).
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 import numpy as np
 import pyproj
 import shapely
+from numpy.typing import NDArray
 
 from geo.crs import (
     DENSIFY_STEP_DEG,
     Coordinates,
     Floats,
+    LocalFrame,
     Polygonal,
     densify,
     distance_m,
     map_rings,
     parse_crs,
 )
-from geo.errors import DatumConflict
+from geo.errors import DatumConflict, DatumSuspected
 
 __all__ = [
+    "DECISIVE",
     "EXTENT",
+    "MAINLAND",
+    "MOST_ROWS_WEIGHED",
     "SHIFTED",
     "Datum",
+    "DatumVerdict",
+    "Evidence",
     "check_datum_fits",
     "from_wgs84",
+    "judge_datum",
     "may_be_shifted",
+    "on_mainland",
     "shift_m",
     "to_wgs84",
+    "unshifted",
 ]
+
+Mask = NDArray[np.bool_]
 
 
 class Datum(StrEnum):
@@ -53,6 +67,7 @@ class Datum(StrEnum):
 
 SHIFTED: Final = (Datum.GCJ02, Datum.BD09)
 EXTENT: Final = (72.004, 0.8293, 137.8347, 55.8271)  # west, south, east, north
+MAINLAND: Final = (73.4, 18.1, 135.2, 53.6)  # only what lies in here is ever suspected
 
 _WEB_MERCATOR: Final = frozenset({3857, 900913, 3785})
 _DEGREES: Final = frozenset({4490, 4326, 4979, 4480})
@@ -168,7 +183,8 @@ def _baidu(xy: Coordinates) -> Coordinates:
     radius = np.hypot(x, y) + 2e-5 * np.sin(y * _BAIDU_TURN)
     angle = np.arctan2(y, x) + 3e-6 * np.cos(x * _BAIDU_TURN)
     turned: Coordinates = np.column_stack([radius * np.cos(angle), radius * np.sin(angle)])
-    return turned + _BAIDU_OFFSET
+    turned += _BAIDU_OFFSET
+    return turned
 
 
 # --- which files it concerns --------------------------------------------------------------------------------
@@ -190,6 +206,341 @@ def check_datum_fits(crs: str | int | pyproj.CRS, datum: Datum) -> None:
         raise DatumConflict(crs=str(crs), datum=datum.value)
 
 
-def in_extent(geometry: Polygonal) -> bool:
-    """Whether a whole outline lies where the shifted datums shift."""
-    return bool(_inside(shapely.get_coordinates(geometry)).all())
+def on_mainland(geometry: Polygonal) -> bool:
+    """Whether an outline lies in the rectangle around mainland China in which it may be suspected."""
+    west, south, east, north = geometry.bounds
+    return MAINLAND[0] <= west and south >= MAINLAND[1] and east <= MAINLAND[2] and north <= MAINLAND[3]
+
+
+# --- suspicion ----------------------------------------------------------------------------------------------
+
+DECISIVE: Final = 100
+MOST_ROWS_WEIGHED: Final = 200
+
+_TWIN_POINTS: Final = 100
+_BORDER_POINTS: Final = 100  # for a row of whose outline 30 % or more runs along registered borders
+_BORDER_SHARE: Final = 0.3
+_COUNTY_POINTS, _COUNTY_MOST = 8, 60
+_FREED_POINTS, _FREED_MOST = 10, 50
+_COVERED_POINTS, _COVERED_MOST = 20, 100
+_NAME_POINTS, _VENDOR_POINTS = 100, 40
+
+_NAMES: Final = {
+    Datum.GCJ02: ("gcj02", "gcj-02", "gcj_02", "gcj 02", "火星坐标", "国测局坐标", "mars coordinates"),
+    Datum.BD09: ("bd09", "bd-09", "bd_09", "bd 09", "bd09ll", "bd09mc", "百度坐标"),
+}
+_VENDORS: Final = {
+    Datum.GCJ02: ("amap", "autonavi", "gaode", "高德", "tencent", "腾讯", "qqmap", "datav"),
+    Datum.BD09: ("baidu", "百度"),
+}
+
+_TWIN_SHARE: Final = 0.98
+_ALONG_M: Final = 2.0
+_BORDER_STEP_M: Final = 5.0
+_MOST_STEPS_OF_A_ROW: Final = 400
+_LEAST_RUN: Final = 3
+_LEAST_BORDER_M: Final = 20.0
+_ON_GROUND_SHARE: Final = 0.01
+_IN_COUNTY_SHARE, _OUT_OF_COUNTY_SHARE = 0.99, 0.5
+_MOST_VERTICES: Final = 20_000
+_AROUND_DEG: Final = np.array([-0.02, -0.02, 0.02, 0.02])  # more than BD-09 moves
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What speaks for one shifted datum, and against it. Rows are counted of those that were weighed.
+
+    Once converted: `twins` are rows that equal a registered parcel to 98 %; `bordering` rows run along
+    registered borders (within 2 m, for 20 m and more) and lie on nobody's ground, for `border_m` in all;
+    `freed` rows lie on registered ground only as stated, `covered` ones only converted; the county of
+    `in_county` rows contains them only converted. `*_as_stated` are the same counts the other way round.
+    """
+
+    datum: Datum
+    points: int = 0
+    against: int = 0
+    twins: int = 0
+    twins_as_stated: int = 0
+    bordering: int = 0
+    bordering_as_stated: int = 0
+    border_m: int = 0
+    freed: int = 0
+    covered: int = 0
+    in_county: int = 0
+    in_county_as_stated: int = 0
+    words: tuple[str, ...] = ()
+
+    @property
+    def wins(self) -> bool:
+        """Whether it wins clearly: decisive on its own, and after twice what speaks for the file."""
+        return self.points >= DECISIVE + 2 * self.against
+
+    def facts(self) -> dict[str, object]:
+        """For a report: whole numbers and words."""
+        counts = (
+            "points", "against", "twins", "twins_as_stated", "bordering", "bordering_as_stated", "border_m",
+            "freed", "covered", "in_county", "in_county_as_stated",
+        )  # fmt: skip
+        return {"datum": self.datum.value, "words": list(self.words)} | {
+            name: getattr(self, name) for name in counts
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class DatumVerdict:
+    """What a batch says of its datum. `hypothesis` is AS_STATED unless another wins clearly; then `shift_m`
+    is how far its middle would move. `weighed` rows were looked at of those that have neighbours or a county.
+    """
+
+    hypothesis: Datum
+    shift_m: int
+    weighed: int
+    evidence: tuple[Evidence, ...]
+
+    @property
+    def suspected(self) -> bool:
+        return self.hypothesis is not Datum.AS_STATED
+
+    def refusal(self) -> DatumSuspected | None:
+        """The refusal until the uploader says which datum it is; None if nothing is suspected."""
+        for one in self.evidence:
+            if one.datum is self.hypothesis:
+                return DatumSuspected(
+                    hypothesis=one.datum.value,
+                    shift_m=self.shift_m,
+                    weighed=self.weighed,
+                    twins=one.twins,
+                    bordering=one.bordering,
+                    border_m=one.border_m,
+                    freed=one.freed,
+                    in_county=one.in_county,
+                    words=" ".join(one.words) or "-",
+                    evidence=[each.facts() for each in self.evidence],
+                )
+        return None
+
+
+def judge_datum(
+    shapes: Sequence[Polygonal],
+    *,
+    registered: Sequence[Polygonal],
+    counties: Mapping[str, Polygonal],
+    county_of: Sequence[str | None],
+    hints: Sequence[str] = (),
+) -> DatumVerdict:
+    """Weigh three hypotheses on a whole batch: its degrees are as stated, GCJ-02, or BD-09.
+
+    `shapes` are valid outlines in degrees as stated, `county_of` their county codes; `registered` is ground
+    near them and `counties` outlines by code, both trusted to be CGCS2000; `hints` are words of the file.
+
+    1. Twin: a row that under a hypothesis is a registered parcel to 98 % of their union: 100 points.
+    2. Border: a row that under it runs along registered borders and lies on nobody's ground: up to 100
+       points, full from 30 % of its outline on. Unrelated outlines cross; they do not run together to 2 m.
+    3. Ground that becomes free: 10 points a row, at most 50; ground that becomes covered: 20 less, at most
+       100.
+    4. County: a row that its county contains (99 %) under it and does not (50 %) as stated: 8 points, at most
+       60. County lines of two sources differ by more than a hundred metres, so this alone never decides.
+    5. Words: the datum's name 100 points, the name of a map that uses it 40.
+
+    What fits only as stated (1, 2, 4) counts against it, twice. At 100 points it wins; of two, the one with
+    more. At most 200 rows, spread evenly over those that have something near, are weighed.
+    """
+    rows = _weighed_rows(shapes, registered, counties, county_of)
+    some = [shapes[n] for n in rows]
+    ground = _Ground.of([one for one in registered if shapely.get_num_coordinates(one) <= _MOST_VERTICES])
+    homes = [counties.get(county_of[n] or "") for n in rows]
+    stated = _Standing.of(some, ground, homes)
+    found = []
+    for datum in SHIFTED:
+        moved = _Standing.of([to_wgs84(shape, datum) for shape in some], ground, homes)
+        found.append(_compared(datum, stated, moved, hints))
+    best = max(found, key=lambda one: (one.wins, one.points - 2 * one.against))
+    hypothesis = best.datum if best.wins else Datum.AS_STATED
+    return DatumVerdict(hypothesis, _middle_shift_m(shapes, hypothesis), len(rows), tuple(found))
+
+
+def _weighed_rows(
+    shapes: Sequence[Polygonal],
+    registered: Sequence[Polygonal],
+    counties: Mapping[str, Polygonal],
+    county_of: Sequence[str | None],
+) -> list[int]:
+    """Up to 200 rows, evenly spread: those that have registered ground near, then those of a known county."""
+    if not len(shapes):
+        return []
+    known = np.array([code is not None and code in counties for code in county_of], dtype=bool)
+    near = np.zeros(len(shapes), dtype=bool)
+    if len(registered):
+        boxes = shapely.bounds(np.array(shapes, dtype=object)) + _AROUND_DEG
+        near[np.unique(shapely.STRtree(registered).query(shapely.box(*boxes.T))[0])] = True
+    beside = _spread(np.flatnonzero(near), MOST_ROWS_WEIGHED)
+    others = _spread(np.flatnonzero(known & ~near), MOST_ROWS_WEIGHED - len(beside))
+    return [int(n) for n in sorted([*beside, *others])]
+
+
+def _spread(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    if len(rows) <= count:
+        return rows
+    if count <= 0:
+        return rows[:0]
+    return rows[np.linspace(0, len(rows) - 1, count).round().astype(np.int64)]
+
+
+def _middle_shift_m(shapes: Sequence[Polygonal], datum: Datum) -> int:
+    if datum not in SHIFTED or not len(shapes):
+        return 0
+    west, south, east, north = shapely.total_bounds(np.array(shapes, dtype=object))
+    return round(shift_m(float(west + east) / 2, float(south + north) / 2, datum))
+
+
+def _compared(datum: Datum, stated: "_Standing", moved: "_Standing", hints: Sequence[str]) -> Evidence:
+    freed = int(np.count_nonzero(stated.on_ground & ~moved.on_ground))
+    covered = int(np.count_nonzero(moved.on_ground & ~stated.on_ground))
+    in_county = int(np.count_nonzero(moved.in_county & stated.out_of_county))
+    in_county_as_stated = int(np.count_nonzero(stated.in_county & moved.out_of_county))
+    words, word_points = _words(datum, hints)
+    points = _fit_points(moved) + word_points
+    points += min(_COUNTY_POINTS * in_county, _COUNTY_MOST)
+    points += min(_FREED_POINTS * freed, _FREED_MOST) - min(_COVERED_POINTS * covered, _COVERED_MOST)
+    return Evidence(
+        datum=datum,
+        points=max(points, 0),
+        against=_fit_points(stated) + min(_COUNTY_POINTS * in_county_as_stated, _COUNTY_MOST),
+        twins=int(moved.twin.sum()),
+        twins_as_stated=int(stated.twin.sum()),
+        bordering=int(np.count_nonzero(moved.border_m > 0)),
+        bordering_as_stated=int(np.count_nonzero(stated.border_m > 0)),
+        border_m=round(float(moved.border_m.sum())),
+        freed=freed,
+        covered=covered,
+        in_county=in_county,
+        in_county_as_stated=in_county_as_stated,
+        words=words,
+    )
+
+
+def _fit_points(standing: "_Standing") -> int:
+    shares = np.minimum(standing.border_share / _BORDER_SHARE, 1.0)
+    return round(_TWIN_POINTS * int(standing.twin.sum()) + _BORDER_POINTS * float(shares.sum()))
+
+
+def _words(datum: Datum, hints: Sequence[str]) -> tuple[tuple[str, ...], int]:
+    """The words of a file that name the datum or a map that uses it, and their points."""
+    said = [(hint, hint.lower()) for hint in hints]
+    names = [hint for hint, low in said if any(name in low for name in _NAMES[datum])]
+    vendors = [hint for hint, low in said if any(name in low for name in _VENDORS[datum])]
+    points = _NAME_POINTS if names else _VENDOR_POINTS if vendors else 0
+    return tuple(dict.fromkeys(names + vendors)), points
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """Registered ground in metres around its middle, findable by outline and by edge."""
+
+    frame: LocalFrame
+    outlines: NDArray[np.object_]
+    tree: shapely.STRtree
+    edges: shapely.STRtree
+
+    @classmethod
+    def of(cls, registered: Sequence[Polygonal]) -> "_Ground | None":
+        if not registered:
+            return None
+        array = np.array(registered, dtype=object)
+        west, south, east, north = shapely.total_bounds(array)
+        frame = LocalFrame(float(west + east) / 2, float(south + north) / 2)
+        outlines = _in_metres(array, frame)
+        rings = shapely.get_rings(outlines)
+        xy, ring = shapely.get_coordinates(rings, return_index=True)
+        edge = np.flatnonzero(ring[1:] == ring[:-1])
+        lines = shapely.linestrings(np.stack([xy[edge], xy[edge + 1]], axis=1))
+        return cls(
+            frame, outlines, shapely.STRtree(outlines), shapely.STRtree(np.atleast_1d(np.asarray(lines)))
+        )
+
+
+def _in_metres(shapes: NDArray[np.object_], frame: LocalFrame) -> NDArray[np.object_]:
+    scale, origin = np.array(frame.metres_per_degree()), np.array([frame.lon_deg, frame.lat_deg])
+    moved: NDArray[np.object_] = shapely.transform(shapes, lambda xy: (xy - origin) * scale)
+    return moved
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """How each weighed row stands under one hypothesis: arrays over rows. `border_m` and `border_share` are
+    0 for twins and for rows that lie on somebody's ground.
+    """
+
+    twin: Mask
+    on_ground: Mask
+    border_m: Floats
+    border_share: Floats
+    in_county: Mask
+    out_of_county: Mask
+
+    @classmethod
+    def of(
+        cls, shapes: Sequence[Polygonal], ground: _Ground | None, homes: Sequence[Polygonal | None]
+    ) -> "_Standing":
+        count = len(shapes)
+        twin, on_ground = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
+        border_m, border_share = np.zeros(count), np.zeros(count)
+        if ground is not None and count:
+            plane = _in_metres(np.array(shapes, dtype=object), ground.frame)
+            twin, on_ground = _on_ground(plane, ground)
+            border_m, border_share = _along(plane, ground)
+            counts = ~twin & ~on_ground
+            border_m, border_share = border_m * counts, border_share * counts
+        share = np.array([_share_in(shape, home) for shape, home in zip(shapes, homes, strict=True)])
+        inside, outside = share >= _IN_COUNTY_SHARE, share <= _OUT_OF_COUNTY_SHARE
+        return cls(twin, on_ground, border_m, border_share, inside, outside)
+
+
+def _on_ground(plane: NDArray[np.object_], ground: _Ground) -> tuple[Mask, Mask]:
+    """Which rows are a registered parcel's twin, and which lie on the ground of another."""
+    twin, on_ground = np.zeros(len(plane), dtype=bool), np.zeros(len(plane), dtype=bool)
+    row, other = ground.tree.query(plane, predicate="intersects")
+    mine, theirs = plane[row], ground.outlines[other]
+    shared = shapely.area(shapely.intersection(mine, theirs))
+    is_twin = shared >= _TWIN_SHARE * (shapely.area(mine) + shapely.area(theirs) - shared)
+    twin[row[is_twin]] = True
+    on_ground[row[~is_twin & (shared > _ON_GROUND_SHARE * shapely.area(mine))]] = True
+    return twin, on_ground & ~twin
+
+
+def _along(plane: NDArray[np.object_], ground: _Ground) -> tuple[Floats, Floats]:
+    """Metres and share of each row's outline that run within 2 m of registered borders, in runs of three
+    points (10 m) and more; less than 20 m are nothing.
+    """
+    outline = shapely.boundary(plane)
+    length = shapely.length(outline)
+    step = np.maximum(_BORDER_STEP_M, length / _MOST_STEPS_OF_A_ROW)
+    count = np.floor(length / step).astype(np.int64)
+    row = np.repeat(np.arange(len(plane)), count)
+    place = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+    points = shapely.line_interpolate_point(np.asarray(outline)[row], (place + 0.5) * step[row])
+    near = np.zeros(len(row), dtype=bool)
+    near[ground.edges.query(points, predicate="dwithin", distance=_ALONG_M)[0]] = True
+    met = np.bincount(row[_in_runs(near, row)], minlength=len(plane)).astype(np.float64)
+    metres: Floats = met * step
+    metres[metres < _LEAST_BORDER_M] = 0.0
+    share: Floats = metres / np.maximum(length, _BORDER_STEP_M)
+    return metres, share
+
+
+def _in_runs(near: Mask, row: NDArray[np.int64]) -> Mask:
+    """The near points that stand in a run of three or more of the same row."""
+    if not len(near):
+        return near
+    starts = np.flatnonzero(np.append(True, (near[1:] != near[:-1]) | (row[1:] != row[:-1])))
+    sizes = np.diff(np.append(starts, len(near)))
+    return near & (np.repeat(sizes, sizes) >= _LEAST_RUN)
+
+
+def _share_in(shape: Polygonal, home: Polygonal | None) -> float:
+    """The share of an outline inside its county's; between the two bounds where the county is not known."""
+    if home is None:
+        return (_IN_COUNTY_SHARE + _OUT_OF_COUNTY_SHARE) / 2
+    if shapely.covers(home, shape):
+        return 1.0
+    return float(shapely.intersection(shape, home).area / shape.area)

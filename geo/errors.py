@@ -209,6 +209,21 @@ class AxesSwapped(GeoRefusal):
     template = "The coordinates ({x}, {y}) look like northing before easting, or latitude before longitude."
 
 
+class DatumSuspected(GeoRefusal):
+    """The evidence says that a file of degrees is in a web map's datum. It is let in when the uploader says
+    which datum it is. `evidence` holds the facts for each hypothesis (`geo.datum.Evidence`).
+    """
+
+    code = "datum_suspected"
+    template = (
+        "The coordinates look like {hypothesis}, so the land would lie {shift_m} m away. Of {weighed} rows, once "
+        "converted, {twins} are parcels registered already, {bordering} run along registered borders ({border_m} "
+        "m), {freed} no longer lie on registered ground, {in_county} lie in their county only then; words in the "
+        "file: {words}. Declare gcj02 or bd09 to have them converted, or wgs84 or cgcs2000 if that is what they "
+        "are."
+    )
+
+
 class DatumConflict(GeoRefusal):
     """GCJ-02 or BD-09 was declared for a projected survey file, which cannot be in it."""
 
