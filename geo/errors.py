@@ -305,6 +305,16 @@ class TooManyCells(GeoRefusal):
     template = "The outline touches more than {limit} cells of the land register's grid."
 
 
+class TooMuchOverlap(GeoRefusal):
+    """A file as a whole: `vertices` of both outlines are counted for each two that lie on each other."""
+
+    code = "too_much_overlap"
+    template = (
+        "The outlines lie on each other so often that they cannot be compared ({vertices} vertices of pairs; "
+        "{limit} are allowed); the file may hold the same parcels several times."
+    )
+
+
 # --- rasters ------------------------------------------------------------------------------------------------
 
 
