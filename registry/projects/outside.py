@@ -17,7 +17,7 @@ from geo.polygon import Polygonal, canonical, check_valid, polygonal, to_wkb
 from ledger.canonical import JsonValue
 from registry.accounts.service import NotFound
 from registry.acts import Desk
-from registry.machine import Role
+from registry.machine import NotAuthorised, Role
 from registry.office import ONE_LINE, Act, Answer, Command
 from registry.parcels.ground import area_cm2, load_ground
 from registry.parcels.models import Parcel
@@ -118,6 +118,11 @@ def _check_dates(command: DeclareOutsideClaim) -> None:
 
 def _ground(desk: Desk, command: DeclareOutsideClaim) -> tuple[str | None, int | None, Polygonal]:
     """Parcel and version, if it was declared of one, and the outline."""
+    declarers = OUTSIDE_CLAIM.step(OUTSIDE_CLAIM.initial, "declare", desk.request_id).roles
+    if desk.actor.role not in declarers:
+        raise NotAuthorised(
+            machine=OUTSIDE_CLAIM.name, action="declare", needed=" / ".join(sorted(declarers))
+        )
     if (command.parcel is None) == (command.outline is None):
         raise OutsideGroundUnstated()
     if command.parcel is not None:
