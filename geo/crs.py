@@ -22,10 +22,12 @@ from numpy.typing import ArrayLike, NDArray
 from shapely import MultiPolygon, Polygon
 
 from geo.errors import (
+    AxesNotSwapped,
     AxesSwapped,
     CoordinatesOutOfRange,
     CrsUnknown,
     DatumShiftUnknown,
+    FarFromMeridian,
     TooManyVertices,
     ZonePrefixConflict,
 )
@@ -64,7 +66,10 @@ _REFUSED_DATUMS: Final = (
 _AUTHORITY: Final = re.compile(
     r"(?:urn:ogc:def:crs:)?(EPSG|OGC|ESRI):{1,2}(?:[0-9.]*:)?([A-Za-z0-9]{2,10})", re.I
 )
+_WKT_DATUM: Final = re.compile(r"""(\bDATUM\s*\[\s*)"([^"]*)\"""", re.I)
+_CGCS2000_NAMES: Final = frozenset({"cgcs2000", "china2000", "chinageodeticcoordinatesystem2000"})
 _MAX_WKT_CHARACTERS: Final = 65_536
+_WEST_OF_CHINA: Final = (73.0, 26.0, 50.0)  # longitude from; latitude from, to
 _MAX_EASTING_FROM_MERIDIAN_M: Final = 1_200_000.0
 _PREFIXED_EASTINGS_M: Final = (13e6, 46e6)
 
@@ -108,9 +113,16 @@ def _read_crs(given: str | int) -> pyproj.CRS:
             return pyproj.CRS.from_authority(match[1].upper(), match[2].upper())
         if len(text) > _MAX_WKT_CHARACTERS or "[" not in text or "grids" in text.lower():
             raise CrsUnknown(crs=_short(text))
-        return pyproj.CRS.from_wkt(text)
+        return pyproj.CRS.from_wkt(_WKT_DATUM.sub(_known_datum, text))
     except pyproj.exceptions.CRSError as error:
         raise CrsUnknown(crs=_short(str(given))) from error
+
+
+def _known_datum(found: re.Match[str]) -> str:
+    """Chinese programs call CGCS2000 by many names; PROJ knows one. The ellipsoid is still compared."""
+    plain = re.sub(r"[^a-z0-9]", "", found[2].lower())
+    known = plain in _CGCS2000_NAMES or plain.removeprefix("d") in _CGCS2000_NAMES
+    return f'{found[1]}"D_China_2000"' if known else found[0]
 
 
 def _horizontal(crs: pyproj.CRS) -> pyproj.CRS:
@@ -194,9 +206,11 @@ def _false_easting(crs: pyproj.CRS) -> float | None:
 # --- moving geometries --------------------------------------------------------------------------------------
 
 
-def to_store(geometry: Polygonal, source_crs: CrsInput) -> Polygonal:
+def to_store(geometry: Polygonal, source_crs: CrsInput, *, swapped: bool = False) -> Polygonal:
     """Bring a polygon to EPSG:4490, longitude before latitude.
 
+    0. `swapped` says that the file has northing before easting, or latitude before longitude; they are
+       exchanged. If they were not, it is refused (AxesNotSwapped).
     1. Each vertex must be a place in the source system (bounds, zone prefix, axis order, finite, and back
        again).
     2. Projected edges are cut into pieces of at most 100 m, so that the recorded edge follows the drawn one
@@ -207,6 +221,11 @@ def to_store(geometry: Polygonal, source_crs: CrsInput) -> Polygonal:
     Raises CrsUnknown, DatumShiftUnknown, CoordinatesOutOfRange, AxesSwapped, ZonePrefixConflict,
     TooManyVertices.
     """
+    if swapped:
+        try:
+            return to_store(swapped_axes(geometry), source_crs)
+        except AxesSwapped as refusal:
+            raise AxesNotSwapped(x=refusal.facts["y"], y=refusal.facts["x"]) from refusal
     step = _step(_srs(source_crs))
     vertices = shapely.get_coordinates(geometry)
     _check_source(vertices, step)
@@ -215,6 +234,11 @@ def to_store(geometry: Polygonal, source_crs: CrsInput) -> Polygonal:
     _check_place(vertices, step)
     forward, length = step.forward, step.step
     return map_rings(geometry, lambda ring: forward(ring if length is None else densify(ring, length)))
+
+
+def swapped_axes(geometry: Polygonal) -> Polygonal:
+    """The polygon with its two axes exchanged."""
+    return shapely.transform(geometry, lambda xy: xy[:, ::-1])
 
 
 def from_store(geometry: Polygonal, target_crs: CrsInput) -> Polygonal:
@@ -239,6 +263,7 @@ def _check_source(xy: Coordinates, step: _Step) -> None:
         raise _out_of_range(xy[~finite][0])
     if step.step is None and step.forward is None:
         check_degrees(xy)
+        _check_polar(xy)
     if step.false_easting is not None:
         _check_easting(xy, step.false_easting)
 
@@ -252,6 +277,18 @@ def check_degrees(xy: Coordinates) -> None:
     if abs(x) <= 90.0 < abs(y) <= 180.0:
         raise AxesSwapped(x=float(x), y=float(y))
     raise _out_of_range(xy[bad][0])
+
+
+def _check_polar(xy: Coordinates) -> None:
+    """The west of China with its axes exchanged would lie in the Arctic Ocean, where there is no land."""
+    (south, west), (north, east) = xy.min(axis=0, initial=np.inf), xy.max(axis=0, initial=-np.inf)
+    if (
+        _WEST_OF_CHINA[0] <= west
+        and east <= 90.0
+        and _WEST_OF_CHINA[1] <= south
+        and north <= _WEST_OF_CHINA[2]
+    ):
+        raise AxesSwapped(x=float(xy[0, 0]), y=float(xy[0, 1]))
 
 
 def _check_easting(xy: Coordinates, false_easting: float) -> None:
@@ -290,6 +327,34 @@ def _out_of_range(point: Coordinates) -> CoordinatesOutOfRange:
 def _plain(value: float) -> float | str:
     """JSON knows no NaN."""
     return float(value) if np.isfinite(value) else str(float(value))
+
+
+_THREE_DEGREE_ZONES: Final = range(4513, 4555)
+FAR_FROM_MERIDIAN_DEG: Final = 2.0
+
+
+def far_from_meridian(crs: CrsInput, bounds: Floats) -> list[tuple[int, FarFromMeridian]]:
+    """Which of the outlines with these bounds (n, 4; degrees) lie more than 2 degrees from the central
+    meridian of the 3-degree zone that they came in, half a degree beyond the zone's edge.
+
+    To be said, not refused: areas are taken on the ellipsoid and are right in any zone. It is mostly the
+    wrong zone that was declared, and then the land lies elsewhere.
+    """
+    known = parse_crs(crs)
+    if known.to_epsg(min_confidence=70) not in _THREE_DEGREE_ZONES:
+        return []
+    meridian = _central_meridian(known)
+    away = np.maximum(np.abs(bounds[:, 0] - meridian), np.abs(bounds[:, 2] - meridian))
+    return [
+        (int(n), FarFromMeridian(meridian=meridian, away_degrees=round(float(away[n]), 2)))
+        for n in np.flatnonzero(away > FAR_FROM_MERIDIAN_DEG)
+    ]
+
+
+def _central_meridian(crs: pyproj.CRS) -> float:
+    assert crs.coordinate_operation is not None
+    named = (p.value for p in crs.coordinate_operation.params if p.name == "Longitude of natural origin")
+    return float(next(named))
 
 
 def map_rings(geometry: Polygonal, change: Callable[[Coordinates], Coordinates]) -> Polygonal:

@@ -209,6 +209,21 @@ class AxesSwapped(GeoRefusal):
     template = "The coordinates ({x}, {y}) look like northing before easting, or latitude before longitude."
 
 
+class AxesNotSwapped(GeoRefusal):
+    code = "axes_not_swapped"
+    template = "The coordinates ({x}, {y}) were declared as exchanged; they look right as they are."
+
+
+class FarFromMeridian(GeoRefusal):
+    """Said of a row, not refused: areas are right in any zone."""
+
+    code = "far_from_meridian"
+    template = (
+        "The land lies {away_degrees} degrees from the central meridian {meridian} of the zone that was "
+        "declared, outside of it; check the zone."
+    )
+
+
 class DatumSuspected(GeoRefusal):
     """The evidence says that a file of degrees is in a web map's datum. It is let in when the uploader says
     which datum it is. `evidence` holds the facts for each hypothesis (`geo.datum.Evidence`).
@@ -216,11 +231,11 @@ class DatumSuspected(GeoRefusal):
 
     code = "datum_suspected"
     template = (
-        "The coordinates look like {hypothesis}, so the land would lie {shift_m} m away. Of {weighed} rows, once "
-        "converted, {twins} are parcels registered already, {bordering} run along registered borders ({border_m} "
-        "m), {freed} no longer lie on registered ground, {in_county} lie in their county only then; words in the "
-        "file: {words}. Declare gcj02 or bd09 to have them converted, or wgs84 or cgcs2000 if that is what they "
-        "are."
+        "The coordinates look like {hypothesis}, so the land would lie {shift_m} m away. Of {weighed} rows, "
+        "once converted, {twins} are parcels registered already, {bordering} run along registered borders "
+        "({border_m} m), {freed} no longer lie on registered ground, {in_county} lie in their county only "
+        "then; words in the file: {words}. Declare gcj02 or bd09 to have them converted, or wgs84 or "
+        "cgcs2000 if that is what they are."
     )
 
 

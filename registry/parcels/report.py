@@ -150,6 +150,13 @@ ADVICE: Final[Mapping[str, str]] = {
         "Declare the system as the eastings are: EPSG:4513 to 4533 with zone prefix, 4534 to 4554 without."
     ),
     "axes_swapped": "If they are, declare the axes as swapped and send the file again.",
+    "datum_suspected": (
+        "Ask where the coordinates were taken from; declare gcj02 or bd09 to convert them, or insist on wgs84 or "
+        "cgcs2000."
+    ),
+    "axes_not_swapped": "Take the declaration back.",
+    "far_from_meridian": "Check the zone that was declared; if the land is where the map shows it, nothing is wrong.",
+    "outside_county": "Correct the county code, or check where the coordinates come from.",
     "datum_conflict": "Leave the datum out: a survey file in metres is never shifted.",
     "encoding_unknown": "Declare the encoding; Chinese desktop programs mostly write GBK.",
     "too_many_features": _SPLIT,
@@ -275,7 +282,8 @@ class ImportReport:
     was taken before.
 
     `columns` says which heading was read as which field; `proposed`, for a file that lacks needed columns,
-    which heading looks like which field.
+    which heading looks like which field; `drawn` the first valid outlines by row (ISO WKB, EPSG:4490), which
+    are no part of its JSON.
     """
 
     import_id: str
@@ -300,6 +308,7 @@ class ImportReport:
     drafts: list[str] = field(default_factory=list)
     problems: list[RowProblem] = field(default_factory=list)
     warnings: list[RowProblem] = field(default_factory=list)
+    drawn: Mapping[int, bytes] = field(default_factory=dict)
 
     def require(self) -> "ImportReport":
         """The report, if there are no problems; else `ImportRefused` with every one of them."""
@@ -358,7 +367,7 @@ class ImportReport:
 
 
 _LISTED: Final = ("problems", "warnings")
-_PLAIN: Final = tuple(one.name for one in fields(ImportReport) if one.name not in _LISTED)
+_PLAIN: Final = tuple(one.name for one in fields(ImportReport) if one.name not in (*_LISTED, "drawn"))
 CSV_HEADINGS: Final = (
     "类别 kind", "文件 file", "行 row", "字段 field", "值 value", "代码 code", "原因", "怎么办", "reason",
     "what to do",

@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pyproj
 import pytest
 import shapely
 from hypothesis import given, settings
@@ -15,14 +16,17 @@ from geo.crs import (
     crs_text,
     densify,
     distance_m,
+    far_from_meridian,
     from_store,
     map_rings,
     mu,
     parse_crs,
     pixel_area_m2,
+    swapped_axes,
     to_store,
 )
 from geo.errors import (
+    AxesNotSwapped,
     AxesSwapped,
     CoordinatesOutOfRange,
     CrsUnknown,
@@ -146,3 +150,106 @@ def test_what_is_no_place_is_refused(bad: float, crs: str) -> None:
 
 def test_a_degree_of_latitude_at_quzhou() -> None:
     assert distance_m(118.87, 28.5, 118.87, 29.5) == pytest.approx(110_853, abs=20)
+
+
+# --- China's systems ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("epsg", [*range(4513, 4555), *range(4491, 4513), 4490, 4326, 3857])
+def test_each_system_of_chinese_files_is_read_as_proj_reads_it(epsg: int) -> None:
+    """Zones with prefix (4513 to 4533) and without (4534 to 4554), of 6 degrees, degrees, Web Mercator."""
+    meridian = dict(zip(range(4513, 4534), range(75, 136, 3), strict=True))
+    meridian |= dict(zip(range(4534, 4555), range(75, 136, 3), strict=True))
+    meridian |= dict(zip([*range(4491, 4502), *range(4502, 4513)], [*range(75, 136, 6)] * 2, strict=True))
+    parcel = degrees_box(meridian.get(epsg, 118) + 0.7, 28.95, 300, 200)
+    system = pyproj.CRS.from_epsg(epsg)
+    base = 4326 if epsg == 3857 else 4490
+    there = pyproj.Transformer.from_crs(base, system, always_xy=True)
+    drawn = shapely.transform(parcel, lambda xy: np.column_stack(there.transform(xy[:, 0], xy[:, 1])))
+    if epsg in range(4513, 4534):
+        prefix = 25 + epsg - 4513
+        assert drawn.bounds[0] // 1e6 == prefix
+    stored = to_store(drawn, epsg)
+    assert shapely.hausdorff_distance(stored, parcel) < 2e-8  # 300 m drawn straight in another plane: 1 mm
+    assert area_m2(stored) == pytest.approx(area_m2(parcel), rel=1e-5)
+
+
+def test_crs84_is_longitude_first_and_taken_over_unchanged() -> None:
+    parcel = degrees_box(*QUZHOU, 300, 200)
+    for crs in ("OGC:CRS84", "urn:ogc:def:crs:OGC:1.3:CRS84", "EPSG:4326", 4490):
+        assert to_store(parcel, crs).equals(parcel)
+
+
+@pytest.mark.parametrize("longitude", [118.4, 118.6])
+def test_a_parcel_beside_the_zone_border_has_the_same_area_from_either_zone(longitude: float) -> None:
+    parcel = degrees_box(longitude, 28.95, 700, 400)
+    west, east = (area_m2(to_store(from_store(parcel, crs), crs)) for crs in (4548, 4549))
+    assert west == pytest.approx(east, rel=1e-9)
+    assert west == pytest.approx(area_m2(parcel), rel=1e-9)
+
+
+def test_web_mercator_comes_in_but_never_measures() -> None:
+    parcel = degrees_box(*QUZHOU, 400, 300)
+    drawn = from_store(parcel, 3857)
+    assert drawn.area / area_m2(parcel) == pytest.approx(1.306, abs=0.005)  # what its plane would say
+    stored = to_store(drawn, 3857)
+    geodesic = abs(GEOD.geometry_area_perimeter(shapely.orient_polygons(stored))[0])
+    assert area_m2(stored) == pytest.approx(geodesic, rel=1e-8)
+
+
+def test_land_outside_the_declared_zone_is_named_and_land_beside_its_edge_is_not() -> None:
+    quzhou, beside, far = (degrees_box(longitude, 28.95, 300, 200) for longitude in (118.87, 118.4, 115.5))
+    bounds = shapely.bounds([quzhou, beside, far])
+    said = far_from_meridian(4549, bounds)
+    assert [n for n, _ in said] == [2]
+    assert said[0][1].facts == {"meridian": 120.0, "away_degrees": 4.5}
+    assert far_from_meridian("EPSG:4528", bounds)[0][1].facts["meridian"] == 120.0
+    for without_zones in (4490, 3857, 32650):
+        assert far_from_meridian(without_zones, bounds) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["D_CGCS_2000", "CGCS2000", "CGCS_2000", "China_Geodetic_Coordinate_System_2000", "D_China_2000"]
+)
+def test_the_names_that_chinese_programs_give_cgcs2000_are_known(name: str) -> None:
+    wkt = parse_crs(4549).to_wkt("WKT1_ESRI").replace("D_China_2000", name)
+    assert name in wkt
+    assert crs_text(parse_crs(wkt)) == "EPSG:4549"
+
+
+def test_a_known_name_on_another_ellipsoid_is_not_believed() -> None:
+    wkt = parse_crs(4549).to_wkt("WKT1_ESRI").replace("D_China_2000", "CGCS2000")
+    krasovsky = wkt.replace("6378137.0", "6378245.0").replace("298.257222101", "298.3")
+    assert krasovsky != wkt
+    with pytest.raises(DatumShiftUnknown):
+        to_store(box(500_000, 3_200_000, 500_100, 3_200_100), krasovsky)
+
+
+# --- axes ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("crs", [4490, "EPSG:4326", "EPSG:4549", "EPSG:4528"])
+def test_exchanged_axes_are_refused_until_declared_and_then_exchanged(crs: str | int) -> None:
+    parcel = degrees_box(*QUZHOU, 300, 300)
+    drawn = swapped_axes(from_store(parcel, crs))
+    with pytest.raises(AxesSwapped):
+        to_store(drawn, crs)
+    assert shapely.hausdorff_distance(to_store(drawn, crs, swapped=True), parcel) < 1e-9
+
+
+@pytest.mark.parametrize("crs", [4490, "EPSG:4549", "EPSG:4528"])
+def test_axes_that_are_right_are_not_exchanged_on_somebodys_word(crs: str | int) -> None:
+    drawn = from_store(degrees_box(*QUZHOU, 300, 300), crs)
+    with pytest.raises(AxesNotSwapped) as refused:
+        to_store(drawn, crs, swapped=True)
+    x, y = float(str(refused.value.facts["x"])), float(str(refused.value.facts["y"]))
+    assert shapely.intersects_xy(drawn.boundary.buffer(1e-6), x, y)
+
+
+def test_the_west_of_china_with_its_axes_exchanged_is_not_taken_for_the_arctic_ocean() -> None:
+    kashgar = degrees_box(76.0, 39.5, 300, 300)
+    with pytest.raises(AxesSwapped):
+        to_store(swapped_axes(kashgar), 4490)
+    assert to_store(swapped_axes(kashgar), 4490, swapped=True).equals(kashgar)
+    spitsbergen = degrees_box(16.0, 78.2, 300, 300)
+    assert to_store(spitsbergen, 4490).equals(spitsbergen)
