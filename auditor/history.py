@@ -44,6 +44,39 @@ class ToldProject:
     parcels: dict[int, tuple[str, int]]
     validator: str | None = None
     number: int | None = None
+    crediting_to: str = ""
+    joining: dict[int, tuple[str, int, str, str]] = field(default_factory=dict)
+    """Numbers that an act added: parcel, version, first day, end."""
+
+
+@dataclass(slots=True)
+class ToldParcel:
+    """A parcel's state and current version; `suspended_from` is its state before its last suspension."""
+
+    state: str
+    version: int
+    suspended_from: str = ""
+
+
+@dataclass(slots=True)
+class ToldSuccession:
+    """What takes the place of what, as it was proposed; `status` follows its entries.
+
+    `predecessors`: parcel, version, cm2. `successors`: parcel, cm2. `parts`: predecessor, successor, shared
+    cm2, share in parts per million; those of the approval as soon as there is one.
+    """
+
+    organisation: str
+    kind: str
+    programme: str
+    project: str | None
+    from_on: str
+    predecessors: tuple[tuple[str, int, int], ...]
+    successors: tuple[tuple[str, int], ...]
+    parts: tuple[tuple[str, str, int, int], ...]
+    status: str = "proposed"
+    carried: tuple["ToldClaim", ...] = ()
+    """Claims of the predecessors that ended with them."""
 
 
 @dataclass(slots=True)
@@ -158,6 +191,12 @@ class History:
     runs: dict[str, tuple[str, int]] = field(default_factory=dict)
     statements: dict[str, ToldStatement] = field(default_factory=dict)
     claims: dict[str, ToldClaim] = field(default_factory=dict)
+    claims_of: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """Claims by parcel."""
+    land: dict[str, ToldParcel] = field(default_factory=dict)
+    renewals: dict[tuple[str, int], int] = field(default_factory=dict)
+    """Versions that only renew a tenure → the version whose ground they have."""
+    successions: dict[str, ToldSuccession] = field(default_factory=dict)
     outside: dict[str, ToldOutside] = field(default_factory=dict)
     proposals: dict[str, str] = field(default_factory=dict)
     issued: dict[tuple[str, str, str], str] = field(default_factory=dict)
@@ -233,12 +272,51 @@ def _programme(history: History, step: Taken, entry: Entry) -> None:
 
 
 def _parcel(history: History, step: Taken, entry: Entry) -> None:
-    if step.action != "submit":
-        return
-    facts = entry.facts
-    history.owners.setdefault(step.subject, facts["organisation"])
-    history.operators[step.subject, facts["version"]] = facts["operator"]
-    history.areas_cm2[step.subject, facts["version"]] = facts["area_cm2"]
+    facts, parcel = entry.facts, step.subject
+    match step.action:
+        case "submit" | "succeed":
+            history.owners.setdefault(parcel, facts["organisation"])
+            history.operators[parcel, facts["version"]] = facts["operator"]
+            history.areas_cm2[parcel, facts["version"]] = facts["area_cm2"]
+            history.land[parcel] = ToldParcel(step.after, facts["version"])
+        case "renew_tenure":
+            old, new = facts["renews"], facts["version"]
+            history.operators[parcel, new] = history.operators[parcel, old]
+            history.areas_cm2[parcel, new] = facts["area_cm2"]
+            history.renewals[parcel, new] = old
+            history.land[parcel].version = new
+        case "suspend":
+            history.land[parcel].suspended_from = step.before
+        case "supersede":
+            told = history.successions[facts["succession"]]
+            ended = {effect.subject for effect in entry.steps if effect.machine == "claim"}
+            told.carried += tuple(history.claims[name] for name in sorted(ended))
+    if parcel in history.land:
+        history.land[parcel].state = step.after
+
+
+def _succession(history: History, step: Taken, entry: Entry) -> None:
+    if step.action == "propose":
+        history.successions[step.subject] = told_succession(entry.facts)
+    told = history.successions[step.subject]
+    told.status = step.after
+    if step.action == "approve":
+        told.predecessors = tuple((parcel, n, cm2) for parcel, n, cm2 in entry.facts["predecessors"])
+        told.parts = told_succession(entry.facts).parts
+
+
+def told_succession(facts: dict[str, Any]) -> ToldSuccession:
+    """A succession as the facts of its proposal or its approval say it."""
+    return ToldSuccession(
+        organisation=facts["organisation"],
+        kind=facts["kind"],
+        programme=facts["programme"],
+        project=facts["project"],
+        from_on=facts["from_on"],
+        predecessors=tuple((parcel, version, cm2) for parcel, version, cm2 in facts["predecessors"]),
+        successors=tuple((parcel, cm2) for parcel, cm2 in facts["successors"]),
+        parts=tuple((old, new, cm2, ppm) for old, new, cm2, ppm in facts["parts"]),
+    )
 
 
 def _claim(history: History, step: Taken, entry: Entry) -> None:
@@ -260,6 +338,10 @@ def _claim(history: History, step: Taken, entry: Entry) -> None:
         index=entry.index,
         at_ms=entry.at_ms,
     )
+    history.claims_of[entry.subject].append(step.subject)
+    told = history.projects[facts["project"]]
+    told.parcels.setdefault(facts["number"], (entry.subject, facts["version"]))
+    told.joining.pop(facts["number"], None)
 
 
 def _outside_claim(history: History, step: Taken, entry: Entry) -> None:
@@ -283,12 +365,19 @@ def _project(history: History, step: Taken, entry: Entry) -> None:
         case "submit":
             parcels = {number: (parcel, version) for number, parcel, version in facts["parcels"]}
             history.projects[step.subject] = ToldProject(
-                facts["programme"], facts["owner"], facts["county"], parcels
+                facts["programme"],
+                facts["owner"],
+                facts["county"],
+                parcels,
+                crediting_to=facts["crediting_to"],
             )
         case "validate":
             history.projects[step.subject].validator = history.organisation(entry)
         case "register":
             history.projects[step.subject].number = facts["number"]
+        case "add_parcel":
+            joining = (facts["parcel"], facts["version"], facts["from_on"], facts["to_on"])
+            history.projects[step.subject].joining[facts["number"]] = joining
 
 
 def _period(history: History, step: Taken, entry: Entry) -> None:
@@ -393,6 +482,7 @@ _READERS = {
     "parcel": _parcel,
     "claim": _claim,
     "outside_claim": _outside_claim,
+    "succession": _succession,
     "project": _project,
     "period": _period,
     "run": _run,

@@ -12,6 +12,7 @@ from auditor.effects import Contradiction
 from auditor.entries import Entry
 from auditor.findings import Report
 from auditor.history import History
+from auditor.land import judge_land
 from auditor.promises import judge_options
 from auditor.splits import judge_money
 from ledger.errors import LedgerRefusal
@@ -26,6 +27,7 @@ JUDGES: Final[Mapping[Judge, str]] = {
     judge_sources: "I5",
     judge_options: "I10",
     judge_money: "I11",
+    judge_land: "I8",
 }
 """Every judge, and the check that fails when the facts it needs are missing or of another shape."""
 
@@ -34,6 +36,7 @@ OF_MACHINES: Final[Mapping[Judge, frozenset[str]]] = {
     judge_statement: frozenset({"statement"}),
     judge_issuance: frozenset({"issuance"}),
     judge_options: frozenset({"option", "issuance"}),
+    judge_land: frozenset({"parcel", "project", "succession", "issuance"}),
 }
 """Judges that look at entries of these machines, and at entries that take several steps."""
 

@@ -148,7 +148,7 @@ def _rates(history: History, project: str) -> Rates:
 
 def _shares(history: History, entry: Entry, payment: Payment) -> list[Share]:
     """The parcels' weights: units credited so far (with those of this very entry), area before there are
-    any.
+    any, each ground once.
     """
     credited = Counter(history.credited[payment.project])
     if entry.machine == "issuance":
@@ -158,10 +158,16 @@ def _shares(history: History, entry: Entry, payment: Payment) -> list[Share]:
         Share(
             number,
             history.owners[parcel],
-            credited[number] if by_units else history.areas_cm2[parcel, version],
+            credited[number] if by_units else _ground_cm2(history, parcel, version),
         )
         for number, (parcel, version) in sorted(history.projects[payment.project].parcels.items())
     ]
+
+
+def _ground_cm2(history: History, parcel: str, version: int) -> int:
+    """A parcel's area; that of a superseded one counts as its successors'."""
+    land = history.land.get(parcel)
+    return 0 if land is not None and land.state == "superseded" else history.areas_cm2[parcel, version]
 
 
 def _check_units(

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from auditor.findings import Report
 from auditor.history import History, ToldClaim, ToldOutside
 from geo.errors import GeoRefusal
-from geo.polygon import OverlapKind, Polygonal, cells, from_wkb, judge_overlaps
+from geo.polygon import OverlapKind, Polygonal, cells, from_wkb, intersection, judge_overlaps, to_wkb
 from registry.parcels.ground import area_cm2, overlap_rule
 from registry.parcels.models import ParcelVersion
 from registry.projects.claims import competes, programme_code, shared_cm2
@@ -46,6 +46,7 @@ def check_land(history: History, served: Session, report: Report) -> None:
         if key in grounds:
             where = f"parcel_version {key[0]}/{key[1]} column area_cm2"
             _check_area(where, stated, grounds[key], report)
+    _check_successions(history, grounds, report)
     placed = [*_placed(history, grounds, report), *_outside(history, served, report)]
     _check_index(placed, served, report)
     by_cell: dict[int, list[Placed]] = defaultdict(list)
@@ -88,6 +89,31 @@ def _outside(history: History, served: Session, report: Report) -> list[Placed]:
             continue
         _check_area(f"outside_claim {name} column area_cm2", claim.area_cm2, ground, report)
     return placed
+
+
+def _check_successions(history: History, grounds: Grounds, report: Report) -> None:
+    """C1: what successors have of their predecessors is what the outlines share, and a renewed tenure is of
+    the same ground.
+    """
+    for name, told in history.successions.items():
+        versions = {parcel: version for parcel, version, _ in told.predecessors}
+        for old, new, stated, _ in told.parts if told.status == "approved" else ():
+            before, after = grounds.get((old, versions[old])), grounds.get((new, 1))
+            if before is None or after is None:
+                continue
+            shared = intersection(before, after)
+            found = 0 if shared is None else area_cm2(shared)
+            report.expect(
+                "C1", abs(found - stated) <= TOLERANCE_CM2, f"succession {name} of {old} by {new}",
+                f"{stated} cm2 were logged, the outlines share {found}",
+            )  # fmt: skip
+    for (parcel, version), renewed in history.renewals.items():
+        now, before = grounds.get((parcel, version)), grounds.get((parcel, renewed))
+        if now is not None and before is not None:
+            report.expect(
+                "C1", to_wkb(now) == to_wkb(before), f"parcel_version {parcel}/{version} column wkb",
+                "it renews a tenure and has another outline",
+            )  # fmt: skip
 
 
 def _check_area(where: str, stated: int, ground: Polygonal, report: Report) -> None:

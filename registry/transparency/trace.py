@@ -28,6 +28,7 @@ from registry.estimates.recompute import Recomputed, folder, recompute, write_ou
 from registry.estimates.service import load_record, load_run, record_outlines
 from registry.issuance.models import Batch, HomeRange, Issuance
 from registry.machine import Role
+from registry.parcels.life import successors
 from registry.parcels.models import Parcel, ParcelVersion
 from registry.parcels.public import masked_among
 from registry.programmes.rules import unit_asset
@@ -40,8 +41,24 @@ from registry.verification.service import load_statement, verified_parcels
 
 
 @dataclass(frozen=True, slots=True)
+class TracedSuccessor:
+    """A parcel on ground of another that was split, merged or surveyed again. Shares in parts per million."""
+
+    predecessor: str
+    parcel: str
+    kind: str
+    share_ppm: int
+    from_on: str
+    entry_index: int
+
+
+@dataclass(frozen=True, slots=True)
 class TracedHome:
-    """Units of the serial that grew on one parcel. Areas in cm2; the parcel's outline is public elsewhere."""
+    """Units of the serial that grew on one parcel. Areas in cm2; the parcel's outline is public elsewhere.
+
+    `successors`: who took over ground of the parcel since, generation after generation, and which share of
+    their predecessor's credits and duties each has.
+    """
 
     start: int
     end: int
@@ -55,6 +72,8 @@ class TracedHome:
     area_cm2: int
     buffer: bool
     verified_kg: int
+    status: str
+    successors: tuple[TracedSuccessor, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +312,20 @@ def _homes(session: Session, found: _Found) -> Iterator[TracedHome]:
             area_cm2=version.area_cm2,
             buffer=row.buffer,
             verified_kg=shares.get(row.parcel_number, 0),
+            status=parcel.status,
+            successors=tuple(_successors(session, parcel.id)),
+        )
+
+
+def _successors(session: Session, parcel: str) -> Iterator[TracedSuccessor]:
+    for row in successors(session, parcel):
+        yield TracedSuccessor(
+            predecessor=row.predecessor_id,
+            parcel=row.successor_id,
+            kind=row.kind,
+            share_ppm=row.share_ppm,
+            from_on=row.from_on,
+            entry_index=row.entry_index,
         )
 
 
