@@ -127,9 +127,10 @@ def _check_type(kind: Any, encoding: str) -> None:
     if encoding == "WKB":
         fits = types.is_binary(kind) or types.is_large_binary(kind)
     else:
-        for _ in range(1 + _NATIVE.index(encoding) + 1):
-            kind = kind.value_type if types.is_list(kind) or types.is_large_list(kind) else None
-        fits = kind is not None and types.is_struct(kind) and {"x", "y"} <= {f.name for f in kind}
+        depth = 2 + _NATIVE.index(encoding)  # rings of points, or polygons of rings
+        while depth and (types.is_list(kind) or types.is_large_list(kind)):
+            kind, depth = kind.value_type, depth - 1
+        fits = not depth and types.is_struct(kind) and {"x", "y"} <= {field.name for field in kind}
     if not fits:
         raise NotGeoParquet(reason="column", detail=f"its outlines are not stored as {encoding}")
 
