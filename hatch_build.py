@@ -38,6 +38,7 @@ BUNDLE: Final = (
     "style.css",
     "maplibre-gl.css",
     "docs.js",
+    "import.js",
     "swagger-ui-bundle.js",
     "swagger-ui.css",
     "NOTICES.txt",

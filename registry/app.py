@@ -29,7 +29,7 @@ from registry.retirement import routes as retirement
 from registry.transparency import ogc, public_land, tiles
 from registry.transparency import routes as transparency
 from registry.verification import routes as verification
-from registry.web import acts, log, pages, requests
+from registry.web import acts, land_page, log, pages, requests
 from registry.web.api import Running, Services, inlined
 from registry.web.bodies import InputLimits, KeyBeforeUpload, SafeHeaders
 
@@ -96,6 +96,7 @@ def create_app(installation: Installation) -> FastAPI:
         app.include_router(room, prefix=PREFIX)
     app.include_router(log.router)
     app.include_router(pages.router)
+    app.include_router(land_page.router)
     app.include_router(ogc.router)
     app.include_router(tiles.router)
     app.include_router(service_router(installation.publisher))

@@ -4,6 +4,7 @@
 //   style.css                 our styles
 //   maplibre-gl.css           MapLibre's styles
 //   docs.js                   starts Swagger UI on /docs
+//   import.js                 progress on the page that imports parcels
 //   swagger-ui-bundle.js, swagger-ui.css   Swagger UI, from here and not from a CDN: /docs works offline
 //   NOTICES.txt               licences of what is inside
 import { build } from "esbuild";
@@ -41,7 +42,7 @@ async function notices(inputs) {
 await rm(out, { recursive: true, force: true });
 await mkdir(out, { recursive: true });
 const result = await build({
-  entryPoints: [join(here, "src", "map.ts"), join(here, "src", "docs.ts")],
+  entryPoints: [join(here, "src", "map.ts"), join(here, "src", "docs.ts"), join(here, "src", "import.ts")],
   outdir: out,
   bundle: true,
   format: "esm",

@@ -58,6 +58,7 @@ from registry.web.api import (
     Now,
     Reading,
     Running,
+    Services,
     page_of,
     problem_responses,
 )
@@ -115,7 +116,7 @@ def import_parcels(
         published_programme(session, declared.programme)
         mapping = find_mapping(session, by.mandate.organisation, form.mapping or None)
     if prefer is not None and "respond-async" in prefer:
-        return _begin(running, jobs, by, form, declared, mapping, file)
+        return begin_import(running, jobs, by, form, declared, mapping, file)
     with uploaded(file) as path:
         try:
             report = import_file(
@@ -138,8 +139,8 @@ def import_parcels(
     return JSONResponse(report.require().to_json(form.outlines), 200 if report.repeated else 201, PRIVATE)
 
 
-def _begin(
-    running: Running,
+def begin_import(
+    running: Services,
     jobs: ImportJobs,
     by: Caller,
     form: ImportForm,

@@ -63,6 +63,8 @@ from registry.programmes.service import published_programme, terms_of
 NAMESPACE: Final = uuid.UUID("0c8f1d4e-51f0-5b83-9a64-3f1de2c75b10")
 IMPORTERS: Final = (Role.COLLECTIVE, Role.OPERATOR)
 UNKNOWN_KEY: Final = "—"
+MOST_DRAWN: Final = 1_000
+"""Outlines that a page draws of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -498,6 +500,7 @@ def report_of(
         drafts=list(drafts),
         problems=judged.problems,
         warnings=judged.warnings,
+        drawn=dict(zip(map(int, file.numbers[:MOST_DRAWN]), file.wkb[:MOST_DRAWN], strict=True)),
     )
 
 

@@ -151,11 +151,13 @@ ADVICE: Final[Mapping[str, str]] = {
     ),
     "axes_swapped": "If they are, declare the axes as swapped and send the file again.",
     "datum_suspected": (
-        "Ask where the coordinates were taken from; declare gcj02 or bd09 to convert them, or insist on wgs84 or "
-        "cgcs2000."
+        "Ask where the coordinates were taken from; declare gcj02 or bd09 to convert them, or insist on wgs84 "
+        "or cgcs2000."
     ),
     "axes_not_swapped": "Take the declaration back.",
-    "far_from_meridian": "Check the zone that was declared; if the land is where the map shows it, nothing is wrong.",
+    "far_from_meridian": (
+        "Check the zone that was declared; if the land is where the map shows it, nothing is wrong."
+    ),
     "outside_county": "Correct the county code, or check where the coordinates come from.",
     "datum_conflict": "Leave the datum out: a survey file in metres is never shifted.",
     "encoding_unknown": "Declare the encoding; Chinese desktop programs mostly write GBK.",

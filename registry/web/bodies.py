@@ -5,23 +5,29 @@ streams.
 import re
 from collections.abc import Sequence
 from typing import Final
+from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from registry.web.api import BEARER, acting, caller, services
-from registry.web.refusals import AddressMalformed, BodyTooLarge
+from registry.web.api import BEARER, acting, caller, caller_of, services
+from registry.web.form_key import let_run_out, peek_key
+from registry.web.refusals import AddressMalformed, BodyTooLarge, KeyReadsOnly, NotAuthenticated
 
 MEBIBYTE: Final = 1024 * 1024
 USUAL_BYTES: Final = MEBIBYTE
 UPLOAD_BYTES: Final[dict[str, int]] = {
     "/api/v1/parcel-imports": 64 * MEBIBYTE,
+    "/land/import": 64 * MEBIBYTE,
     "/api/v1/evidence-files": 41 * MEBIBYTE,
     "/api/v1/plot-files": 16 * MEBIBYTE,
     "/api/v1/rasters": 1024 * MEBIBYTE,
 }
 """Paths that take files, and how much."""
+KEY_IN_FORM: Final = frozenset({"/land/import"})
+"""Pages whose forms carry the key as their first field."""
 
 CONTENT_POLICY: Final = (
     "default-src 'self'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
@@ -88,11 +94,34 @@ class KeyBeforeUpload:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in UPLOAD_BYTES:
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in KEY_IN_FORM:
+            key, receive = await peek_key(Request(scope).headers.get("content-type", ""), receive)
+            if not await self._known(Request(scope), key):
+                await self._refuse(scope, receive, send)
+                return
+        elif scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in UPLOAD_BYTES:
             request = Request(scope)
             credentials = await BEARER(request)
             acting(await run_in_threadpool(caller, request, services(request), credentials))
         await self.app(scope, receive, send)
+
+    @staticmethod
+    async def _known(request: Request, key: str) -> bool:
+        try:
+            acting(await run_in_threadpool(caller_of, request, services(request), key))
+        except (NotAuthenticated, KeyReadsOnly):
+            return False
+        return True
+
+    @staticmethod
+    async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        """Back to the form, which says so; a program, which asks for JSON by `Prefer`, is told at once."""
+        await let_run_out(receive, limit_for(scope["path"]))
+        if "respond-async" in Request(scope).headers.get("prefer", ""):
+            raise NotAuthenticated()
+        asked = {"refused": "key", **{k: v for k, v in Request(scope).query_params.items() if k == "lang"}}
+        answer = RedirectResponse(f"{scope['path']}?{urlencode(asked)}", 303, {"Cache-Control": "no-store"})
+        await answer(scope, receive, send)
 
 
 class SafeHeaders:

@@ -62,7 +62,7 @@ def home(running: Running, now: Now, session: Reading, language: Reader) -> HTML
         .get_template("home.html")
         .render(
             language=language.value,
-            other=_other_language(language),
+            other=other_language(language),
             summary=total,
             states=STATES,
             area_mu=float(mu_of_cm2(total.area_cm2)),
@@ -106,7 +106,7 @@ def head_of(running: Services, session: Session, now: datetime) -> Head | None:
     return Head(published.size, published.root.hex(), at, age, vkey, published.size >= head.size)
 
 
-def _other_language(language: Language) -> tuple[str, str]:
+def other_language(language: Language) -> tuple[str, str]:
     """The link to the other language: its tag and its own name."""
     return ("en", "English") if language is Language.CHINESE else ("zh", "中文")
 
