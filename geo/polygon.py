@@ -13,6 +13,7 @@ from typing import Final, cast
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 from shapely import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 
@@ -50,6 +51,7 @@ __all__ = [
     "intersection",
     "judge_overlaps",
     "kind_of",
+    "neighbouring_cells",
     "overlap",
     "polygonal",
     "to_wkb",
@@ -337,6 +339,13 @@ def _cells_of_part(part: Polygon) -> list[int]:
         + _CELL_OFFSET
     )
     return cast("list[int]", ids.tolist())
+
+
+def neighbouring_cells(cells: NDArray[np.int64], reach: int) -> NDArray[np.int64]:
+    """The cells and those up to `reach` rows and columns away, ascending."""
+    steps = np.arange(-reach, reach + 1, dtype=np.int64)
+    away = (steps[:, None] * _CELL_STRIDE + steps[None, :]).ravel()
+    return np.unique((cells[:, None] + away[None, :]).ravel())
 
 
 def coarse_cells(geometry: Polygonal) -> list[int]:

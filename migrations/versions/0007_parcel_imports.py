@@ -12,6 +12,7 @@ depends_on = None
 def upgrade() -> None:
     _imports()
     _sources()
+    _counties()
 
 
 def _imports() -> None:
@@ -56,6 +57,18 @@ def _sources() -> None:
         sa.Column("row_number", sa.Integer, nullable=False),
         sa.Column("wkb", sa.LargeBinary, nullable=False),
         sa.Column("crs", sa.Text, nullable=False),
+    )
+
+
+def _counties() -> None:
+    """Outlines of counties, which the operator loads: evidence for where land lies, nothing more."""
+    op.create_table(
+        "county_outline",
+        sa.Column("code", sa.String(6), primary_key=True),
+        sa.Column("name", sa.String(100), nullable=False),
+        sa.Column("wkb", sa.LargeBinary, nullable=False),
+        sa.Column("source", sa.Text, nullable=False),
+        sa.Column("updated_at", sa.BigInteger, nullable=False),
     )
 
 

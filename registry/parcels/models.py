@@ -133,3 +133,15 @@ class ParcelCell(Base):
 
     cell: Mapped[int] = working(sa.BigInteger, primary_key=True, autoincrement=False)
     parcel_id: Mapped[str] = working(sa.ForeignKey("parcel.id"), primary_key=True, index=True)
+
+
+class CountyOutline(Base):
+    """The outline of a county by its code of six digits (ISO WKB, EPSG:4490, canonical), and who made it."""
+
+    __tablename__ = "county_outline"
+
+    code: Mapped[str] = working(sa.String(6), primary_key=True)
+    name: Mapped[str] = working(sa.String(100))
+    wkb: Mapped[bytes] = working(sa.LargeBinary)
+    source: Mapped[str] = working(sa.Text)
+    updated_at: Mapped[datetime] = working(UtcInstant)

@@ -151,8 +151,8 @@ ADVICE: Final[Mapping[str, str]] = {
     ),
     "axes_swapped": "If they are, declare the axes as swapped and send the file again.",
     "datum_suspected": (
-        "Ask where the coordinates were taken from; declare gcj02 or bd09 to convert them, or insist on wgs84 "
-        "or cgcs2000."
+        "Ask where the coordinates were taken from; declare gcj02 or bd09 to convert them, or insist on "
+        "wgs84 or cgcs2000."
     ),
     "axes_not_swapped": "Take the declaration back.",
     "far_from_meridian": (
