@@ -14,6 +14,8 @@ MAX_MEMBERS: Final = 20
 MAX_RATIO: Final = 100
 RATIO_FREE_BYTES: Final = 1 << 20  # small archives may pack well
 _SHAPEFILE: Final = (".shp", ".shx", ".dbf", ".prj", ".cpg")
+_ABOUT: Final = (".prj", ".cpg")
+"""Read here and kept from GDAL, which would look for them beside the .shp."""
 _DATA: Final = (".shp", ".gpkg", ".geojson", ".json", ".kml", ".gpx", ".parquet", ".geoparquet")
 _TABLE: Final = (".csv",)
 """May lie beside a data set, as a legend does; it is the data set if there is no other."""
@@ -141,7 +143,7 @@ def _name(member: zipfile.ZipInfo) -> str:
 
 
 def _unpack_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, ending: str, task: Task) -> Path:
-    target = Path(task.folder) / f"data{ending}"
+    target = Path(task.folder) / (f"about{ending}" if ending in _ABOUT else f"data{ending}")
     left = member.file_size
     with archive.open(member) as source, target.open("wb") as out:
         while chunk := source.read(min(1 << 20, left + 1)):

@@ -28,6 +28,9 @@ from geo.reading.markup import load
 from geo.reading.rows import Read, Task
 from geo.reading.shapefile import read_shapefile
 
+Bounds = tuple[float, float, float, float]
+"""West, south, east, north."""
+
 _HINT_ROWS: Final = 1000
 _EASTINGS_M: Final = (100e3, 900e3)  # of a zone of 3 or 6 degrees whose meridian has 500 km
 _ZONES: Final = {zone: f"EPSG:{4513 + zone - 25}" for zone in range(25, 46)} | {
@@ -36,6 +39,8 @@ _ZONES: Final = {zone: f"EPSG:{4513 + zone - 25}" for zone in range(25, 46)} | {
 """CGCS2000 with the zone before the easting: zones of 3 degrees (25 to 45) and of 6 (13 to 23)."""
 _MERIDIANS: Final = tuple(f"EPSG:{code}" for code in range(4534, 4555))
 """CGCS2000 without a zone number: 3-degree zones around 75 to 135 degrees east."""
+_WEB_MERCATOR_M: Final = (8.1e6, 1.9e6, 15.1e6, 7.2e6)
+"""China on the maps of the web; the east of it looks like a 6-degree zone of the far west."""
 _ROOTS: Final = {
     "FeatureCollection": "GML",
     "SpatialDataset": "GML",
@@ -117,13 +122,20 @@ def _no_system(found: Read) -> PrjMissing:
     west, south, east, north = bounds
     if max(abs(west), abs(east)) <= 180 and max(abs(south), abs(north)) <= 180:
         return CrsDatumUnknown(member=member, suggestions=["EPSG:4490", "EPSG:4326"])
+    web = ["EPSG:3857"] if _inside(bounds, _WEB_MERCATOR_M) else []
     for low, high in ((west, east), (south, north)):  # northings of China are between 2 and 6 million
         zone = _zone(low)
+        if zone is not None and web:
+            return PrjMissing(member=member, suggestions=[*web, _ZONES[zone]])
         if zone is not None and zone == _zone(high):
             return CrsZoneToConfirm(member=member, suggestions=[_ZONES[zone]], x=round(low))
         if _EASTINGS_M[0] <= low and high <= _EASTINGS_M[1]:
             return CrsMeridianUnknown(member=member, suggestions=list(_MERIDIANS), x=round(low))
-    return PrjMissing(member=member, suggestions=[])
+    return PrjMissing(member=member, suggestions=web)
+
+
+def _inside(bounds: Bounds, frame: Bounds) -> bool:
+    return frame[0] <= bounds[0] and frame[1] <= bounds[1] and bounds[2] <= frame[2] and bounds[3] <= frame[3]
 
 
 def _zone(easting: float) -> int | None:
@@ -132,8 +144,8 @@ def _zone(easting: float) -> int | None:
     return int(zone) if _EASTINGS_M[0] <= rest <= _EASTINGS_M[1] and int(zone) in _ZONES else None
 
 
-def _bounds(found: Read) -> tuple[float, float, float, float] | None:
-    """West, south, east, north of all outlines together."""
+def _bounds(found: Read) -> Bounds | None:
+    """Of all outlines together."""
     import shapely
 
     shapes = [shapely.from_wkb(row.wkb) for row in found.rows if row.wkb is not None]

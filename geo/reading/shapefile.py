@@ -36,8 +36,17 @@ def read_shapefile(files: dict[str, Path], task: Task) -> Read:
             for name, column in zip(decoded, columns, strict=True)
         }
         rows.append(row_of(attributes, geometries[i]))
-    crs = files[".prj"].read_bytes()[:65_537].decode("utf-8", "replace") if ".prj" in files else None
+    crs = _system(files[".prj"]) if ".prj" in files else None
     return Read(rows, crs, "shapefile", encoding, source, "shapefile", crs_member=".prj")
+
+
+def _system(prj: Path) -> str:
+    """The text of a .prj; where a name in it is Chinese, Chinese programs write GBK."""
+    raw = prj.read_bytes()[:65_537]
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("gb18030", "replace")
 
 
 def _check_shapefile(files: dict[str, Path]) -> int:

@@ -24,6 +24,10 @@ from geo.reading.shapefile import other_drivers
 
 LIST_DRIVERS: Final = "drivers"
 """Argument in place of a task: print the drivers to turn off, as GDAL_SKIP wants them."""
+EXAMINE: Final = "examine"
+"""Argument after a task: examine the file as `order.json` in the folder says, and leave what `geo.examine`
+loads.
+"""
 
 
 def confine(task: Task) -> None:
@@ -76,7 +80,13 @@ def _write(folder: Path, found: Read) -> None:
     (folder / "result.json").write_text(json.dumps(head), encoding="utf-8")
 
 
-def main(argument: str) -> None:
+def _examine(task: Task, folder: Path) -> None:
+    from geo.examine import work
+
+    work(folder, (folder / "order.json").read_text(encoding="utf-8"), lambda: read(task))
+
+
+def main(argument: str, mode: str = "") -> None:
     if argument == LIST_DRIVERS:
         sys.stdout.write(",".join(other_drivers()))
         return
@@ -84,7 +94,10 @@ def main(argument: str) -> None:
     confine(task)
     folder = Path(task.folder)
     try:
-        _write(folder, read(task))
+        if mode == EXAMINE:
+            _examine(task, folder)
+        else:
+            _write(folder, read(task))
     except GeoRefusal as refusal:
         (folder / "result.json").write_text(json.dumps({"refused": _refusal(refusal)}), encoding="utf-8")
     except MemoryError:
@@ -93,4 +106,4 @@ def main(argument: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:3])

@@ -149,13 +149,19 @@ ADVICE: Final[Mapping[str, str]] = {
     "not_kml": "Save the placemarks themselves, without links to other files.",
     "not_gpx": "Walk around the parcel with the track recording on, and send that track.",
     "track_too_short": "Walk around the parcel with the track recording on, and send that track.",
-    "track_not_closed": "Walk back to the starting point before you stop recording, or draw the missing side.",
+    "track_not_closed": (
+        "Walk back to the starting point before you stop recording, or draw the missing side."
+    ),
     "not_csv": (
         "Write a heading, one row for each parcel, and the outlines as WKT in quotation marks in one column."
     ),
     "not_geoparquet": _EXPORT,
-    "crs_zone_to_confirm": "Ask who made the survey, and declare the coordinate system, for example EPSG:4528.",
-    "crs_meridian_unknown": "Ask who made the survey, and declare the coordinate system, for example EPSG:4549.",
+    "crs_zone_to_confirm": (
+        "Ask who made the survey, and declare the coordinate system, for example EPSG:4528."
+    ),
+    "crs_meridian_unknown": (
+        "Ask who made the survey, and declare the coordinate system, for example EPSG:4549."
+    ),
     "crs_datum_unknown": "Ask where the coordinates were taken from, and declare EPSG:4490 or EPSG:4326.",
     "prj_missing": "Add the .prj, or declare the coordinate system, for example EPSG:4549.",
     "crs_unknown": "Declare the coordinate system by its EPSG code, for example EPSG:4490 or EPSG:4549.",
