@@ -258,7 +258,9 @@ def _credited(history: History, entry: Entry, report: Report) -> None:
     in each pool, and is not suspended.
     """
     facts: dict[str, Any] = entry.facts
-    project, period = history.projects[facts["project"]], history.periods[facts["period"]]
+    project, period = history.projects.get(facts["project"]), history.periods.get(facts["period"])
+    if project is None or period is None:
+        return  # which is found where its basis is judged
     for number, units in sorted(credited_units(facts).items()):
         if not units or number not in project.parcels:
             continue  # a number that the project has not is found where the homes are judged

@@ -13,6 +13,7 @@ from auditor.findings import Report
 from auditor.history import (
     HeldMandate,
     History,
+    ToldClaim,
     ToldPeriod,
     ToldProject,
     ToldStatement,
@@ -67,6 +68,11 @@ class Telling:
             told.owners[f"parcel {number}"] = village
             told.operators[f"parcel {number}", 1] = "operator"
             told.areas_cm2[f"parcel {number}", 1] = 10**9 + number
+            told.claims[f"claim {number}"] = ToldClaim(
+                f"parcel {number}", 1, "project", PROGRAMME, "forest-biomass", "2020-01-01", "2043-01-01",
+                10**9, 1, AT_MS,
+            )  # fmt: skip
+            told.claims_of[f"parcel {number}"] = [f"claim {number}"]
         self.books.apply(again(_accounts()), AT_MS)
 
     def verified(
