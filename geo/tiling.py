@@ -127,9 +127,10 @@ def _rest(piece: Any, whole: Any) -> Any:
 def encode(
     outlines: Sequence[tuple[Any, Properties]] = (),
     places: Sequence[tuple[tuple[int, int], Properties]] = (),
+    dots: Sequence[tuple[Sequence[tuple[int, int]], Properties]] = (),
 ) -> bytes:
-    """A tile with the layers `parcels` (cut outlines) and `places` (positions in units), each left out when
-    it is empty.
+    """A tile with the layers `parcels` (cut outlines), `places` (positions in units) and `dots` (many
+    positions that have their properties in common), each left out when it is empty.
     """
     import mapbox_vector_tile
 
@@ -140,6 +141,9 @@ def encode(
     if places:
         points = [{"geometry": shapely.Point(at), "properties": dict(said)} for at, said in places]
         layers.append({"name": "places", "features": points})
+    if dots:
+        clouds = [{"geometry": shapely.MultiPoint(some), "properties": dict(said)} for some, said in dots]
+        layers.append({"name": "dots", "features": clouds})
     options = {"extents": EXTENT, "y_coord_down": True, "check_winding_order": False}
     content: bytes = mapbox_vector_tile.encode(layers, default_options=options)
     return content

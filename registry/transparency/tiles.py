@@ -1,8 +1,8 @@
 """Vector tiles of public land for the map, `/tiles/parcels/{z}/{x}/{y}.mvt`, and what they are (TileJSON).
 
-A tile shows outlines where there are few, and counts where there are many: the layer `parcels` holds outlines
-cut to the tile, the layer `places` points with how many parcels lie about them. A tile has either of them, so
-that none grows with the register.
+A tile has one layer of three, so that none grows with the register: `parcels`, outlines cut to the tile, where
+there are few; `dots`, a point for each parcel, where outlines would be smaller than points; `places`, points
+that say how many parcels lie about them, where there are more than one can tell apart.
 """
 
 import threading
@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import numpy as np
 import sqlalchemy as sa
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
@@ -36,7 +37,11 @@ MAX_ZOOM: Final = 16
 MVT: Final = "application/vnd.mapbox-vector-tile"
 ANYBODY: Final = {"Access-Control-Allow-Origin": "*"}
 MOST_OUTLINES: Final = 2_500
-"""Outlines in a tile; where there are more it counts them."""
+"""Outlines in a tile."""
+MOST_DOTS: Final = 20_000
+"""Dots in a tile; where there are more it counts them."""
+DOT_UNITS: Final = 4
+"""Dots are apart by half a pixel at least."""
 MOST_BYTES: Final = 450_000
 PLACES_DEEPER: Final = 4
 """Counts are by squares of a sixteenth of the tile's side."""
@@ -128,6 +133,7 @@ def describe(session: Session) -> dict[str, Any]:
                     "area_mu": "Number", "status": "String", "masked": "Boolean",
                 },
             },
+            {"id": "dots", "fields": {"status": "String"}},
             {"id": "places", "fields": {"parcels": "Number"}},
         ],
         "parcels": sum(counted.values()),
@@ -139,12 +145,14 @@ def describe(session: Session) -> dict[str, Any]:
 def draw(session: Session, asked: Tile) -> bytes:
     """The bytes of a tile, none when nothing is in it. Parcels that left the register are not drawn."""
     low, high = place_range(asked.zoom, asked.x, asked.y)
-    inside = sa.select(sa.literal(1)).where(ParcelPublic.place.between(low, high)).limit(MOST_OUTLINES + 1)
+    inside = sa.select(sa.literal(1)).where(ParcelPublic.place.between(low, high)).limit(MOST_DOTS + 1)
     count = session.scalar(sa.select(sa.func.count()).select_from(inside.subquery())) or 0
     if count <= MOST_OUTLINES:
         content = _outlines(session, asked)
         if content is not None and len(content) <= MOST_BYTES:
             return content
+    if count <= MOST_DOTS:
+        return _dots(session, asked, low, high)
     return _places(session, asked, low, high)
 
 
@@ -190,6 +198,24 @@ def _outlines(session: Session, asked: Tile) -> bytes | None:
         if piece is not None
     ]
     return encode(features) if features else b""
+
+
+def _dots(session: Session, asked: Tile, low: int, high: int) -> bytes:
+    """The tile with a point in the middle of each parcel's box, or of the square that hides it."""
+    found: dict[str, set[tuple[int, int]]] = {}
+    rows = session.execute(
+        sa.select(ParcelPublic.west, ParcelPublic.south, ParcelPublic.east, ParcelPublic.north, Parcel.status)
+        .join(Parcel, Parcel.id == ParcelPublic.parcel_id)
+        .where(ParcelPublic.place.between(low, high), Parcel.status.not_in(ENDED))
+    ).all()
+    if not rows:
+        return b""
+    boxes = np.array([row[:4] for row in rows])
+    middles = asked.to_units((boxes[:, :2] + boxes[:, 2:]) / 2)
+    whole = (np.floor(middles / DOT_UNITS) * DOT_UNITS).astype(int).tolist()
+    for (x, y), row in zip(whole, rows, strict=True):
+        found.setdefault(row.status, set()).add((x, y))
+    return encode(dots=[(sorted(found[status]), {"status": status}) for status in sorted(found)])
 
 
 def _places(session: Session, asked: Tile, low: int, high: int) -> bytes:

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import shapely
 from playwright.sync_api import Page, Playwright
 
+from geo.tiling import Tile, cut, encode
 from tests.browser import PHONE, launched
 
 pytestmark = pytest.mark.browser
@@ -25,23 +27,30 @@ PAGE: Final = """<!doctype html><html lang="{language}"><head><meta charset="utf
 <meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
 <link rel="stylesheet" href="/static/maplibre-gl.css"><link rel="stylesheet" href="/static/style.css">
 <script type="module" src="/static/map.js"></script></head>
-<body><main class="page"><div class="map" data-parcels="{parcels}"></div></main></body></html>"""
-PARCELS: Final = {
-    "type": "FeatureCollection",
-    "features": [
-        {
-            "type": "Feature",
-            "properties": {"code": code, "village": "<b>石梁</b>", "area_mu": 1234.5, "status": status},
-            "geometry": {
-                "type": "Polygon",
-                "coordinates": [
-                    [[x, 28.9], [x + 0.02, 28.9], [x + 0.02, 28.94], [x, 28.94], [x, 28.9]],
-                ],
-            },
-        }
-        for x, code, status in ((118.49, "P-1", "enrolled"), (118.51, "P-2", "suspended"))
-    ],
+<body><main class="page"><div class="map" data-tiles="{tiles}"></div></main></body></html>"""
+WEST, SOUTH, EAST, NORTH = BOUNDS = (118.49, 28.9, 118.53, 28.94)
+SAID: Final = {
+    "tilejson": "3.0.0",
+    "maxzoom": 16,
+    "bounds": BOUNDS,
+    "parcels": 2,
+    "statuses": {"suspended": 1, "enrolled": 1},
 }
+PARCELS: Final = [
+    (
+        shapely.box(x, SOUTH, x + 0.02, NORTH),
+        {"code": code, "village": "<b>石梁</b>", "area_mu": 1234.5, "status": status, "masked": False},
+    )
+    for x, code, status in ((WEST, "P-1", "enrolled"), (WEST + 0.02, "P-2", "suspended"))
+]
+
+
+def tile(path: str) -> bytes:
+    """The tile at `/parcels/z/x/y.mvt`."""
+    zoom, x, y = (int(part) for part in path.removesuffix(".mvt").split("/")[2:])
+    pieces = cut(Tile(zoom, x, y), [outline for outline, _ in PARCELS])
+    shown = [(piece, said) for piece, (_, said) in zip(pieces, PARCELS, strict=True) if piece is not None]
+    return encode(shown)
 
 
 class Site(SimpleHTTPRequestHandler):
@@ -49,11 +58,17 @@ class Site(SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         answers: dict[str, tuple[str, str]] = {
-            "/zh": ("text/html", PAGE.format(language="zh-CN", parcels="/parcels")),
-            "/en": ("text/html", PAGE.format(language="en", parcels="/parcels")),
-            "/broken": ("text/html", PAGE.format(language="en", parcels="/missing")),
-            "/parcels": ("application/geo+json", json.dumps(PARCELS)),
+            "/zh": ("text/html", PAGE.format(language="zh-CN", tiles="/parcels.json")),
+            "/en": ("text/html", PAGE.format(language="en", tiles="/parcels.json")),
+            "/broken": ("text/html", PAGE.format(language="en", tiles="/missing.json")),
+            "/parcels.json": ("application/json", json.dumps(SAID)),
         }
+        if self.path.startswith("/parcels/"):
+            self.send_response(200)
+            self.send_header("Content-Type", "application/vnd.mapbox-vector-tile")
+            self.end_headers()
+            self.wfile.write(tile(self.path))
+            return
         if self.path not in answers:
             super().do_GET()
             return
@@ -115,7 +130,8 @@ def open_page(site: str, playwright: Playwright, chromium: str) -> Iterator[Open
 def test_every_parcel_is_drawn_and_the_content_policy_is_kept(open_page: Open) -> None:
     page, complaints = open_page("/zh")
     assert page.get_attribute(".map", "data-ready") == "2"
-    assert page.locator(".map-legend li").all_inner_texts() == ["已入项目", "已暂停"]
+    said = [text.split() for text in page.locator(".map-legend li").all_inner_texts()]
+    assert said == [["已入项目", "1"], ["已暂停", "1"]]
     assert complaints == []
 
 
@@ -138,9 +154,27 @@ def test_a_tap_on_a_parcel_tells_its_code_village_area_and_state(
     assert "<b>石梁</b>" in said  # what others wrote is text, never markup
 
 
+def test_a_state_that_is_pressed_in_the_key_is_left_out_until_it_is_pressed_again(open_page: Open) -> None:
+    page, complaints = open_page("/zh")
+    box = page.locator(".map").bounding_box()
+    assert box is not None
+    middle_of_the_first = (box["x"] + box["width"] * 0.35, box["y"] + box["height"] * 0.5)
+    key = page.get_by_role("button", name="已入项目")
+    key.click()
+    assert key.get_attribute("aria-pressed") == "false"
+    page.wait_for_timeout(500)
+    page.mouse.click(*middle_of_the_first)
+    assert page.locator(".maplibregl-popup").count() == 0
+    key.click()
+    page.wait_for_timeout(500)
+    page.mouse.click(*middle_of_the_first)
+    page.wait_for_selector(".maplibregl-popup")
+    assert complaints == []
+
+
 def test_all_that_is_pressed_is_large_enough_for_a_thumb(open_page: Open) -> None:
     page, _ = open_page("/zh")
-    for button in page.locator(".map button").all():
+    for button in page.locator(".map button, .map-legend button").all():
         box = button.bounding_box()
         assert box is not None
         assert min(box["width"], box["height"]) >= 48

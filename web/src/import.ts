@@ -63,7 +63,7 @@ async function run(form: HTMLFormElement, data: FormData, box: HTMLElement, plac
   document.querySelector(".alarm")?.remove();
   try {
     show(box, words.sending, 0, 0);
-    const answered = await send(form.action, data, (done, total) => show(box, words.sending, done, total));
+    const answered = await send(form.getAttribute("action") ?? "", data, (done, total) => show(box, words.sending, done, total));
     const found = await follow(answered, bearer, box);
     const part = await fetch(`/land/import/${found}?lang=${document.documentElement.lang}`, { headers: bearer });
     if (!part.ok) throw new Error(await said(part));

@@ -1,15 +1,15 @@
 // The map of the public page: every parcel, coloured by its state.
 //
-//   <div class="map" data-parcels="/api/v1/public/parcels.geojson"></div>
+//   <div class="map" data-tiles="/tiles/parcels.json"></div>
 //
-// The address answers a GeoJSON FeatureCollection in CRS84 whose features are (multi)polygons with the properties
-// `code`, `village`, `area_mu` and `status` (a state of RULES 1.1). When all is drawn the element gets `data-ready`;
-// where it cannot be drawn it gets `data-failed="webgl"` or `data-failed="parcels"` and a sentence that says so,
-// and the page's tables hold the same facts.
+// The address answers TileJSON; its tiles lie at `/tiles/parcels/{z}/{x}/{y}.mvt`. Their layer `parcels` has polygons
+// with the properties `code`, `village`, `area_mu`, `status` (a state of RULES 1.1) and `masked`; where these are too
+// small to see a tile has the layer `dots` instead, a point each with its `status`, and where there are more still the
+// layer `places`, points that say how many there are (`parcels`). When all in view
+// is drawn the element gets `data-ready`, the number of parcels; where it cannot be drawn it gets `data-failed="webgl"`
+// or `data-failed="parcels"` and a sentence that says so, and the page's tables hold the same facts.
 import {
   type ExpressionSpecification,
-  type GeoJSONSource,
-  LngLatBounds,
   Map as MapView,
   type MapLayerMouseEvent,
   NavigationControl,
@@ -21,7 +21,13 @@ import {
 import { graticule } from "./graticule.js";
 import { type Language, languageOf, type Words, wordsOf } from "./words.js";
 
-type Parcels = GeoJSON.FeatureCollection<GeoJSON.Polygon | GeoJSON.MultiPolygon>;
+/** What the page reads of the tiles' description (TileJSON 3.0, with ours beside it). */
+interface Description {
+  readonly bounds?: [number, number, number, number];
+  readonly maxzoom: number;
+  readonly parcels: number;
+  readonly statuses: Readonly<Record<string, number>>;
+}
 
 /** What a parcel's `properties` say, each as a text to show. */
 interface Facts {
@@ -53,50 +59,90 @@ function colourExpression(): ExpressionSpecification {
   return ["match", ["get", "status"], ...cases, OTHER_COLOUR] as unknown as ExpressionSpecification;
 }
 
-function styleOf(): StyleSpecification {
-  const nothing: Parcels = { type: "FeatureCollection", features: [] };
+const SMALL_COUNT = 20;
+const LARGE_COUNT = 5000;
+
+function styleOf(tiles: string, description: Description): StyleSpecification {
+  const bounds = description.bounds ?? OPENING_BOUNDS;
+  const lines = graticule([
+    [bounds[0], bounds[1]],
+    [bounds[2], bounds[3]],
+  ]);
   return {
     version: 8,
     sources: {
-      graticule: { type: "geojson", data: nothing },
-      parcels: { type: "geojson", data: nothing },
+      graticule: { type: "geojson", data: lines },
+      parcels: { type: "vector", tiles: [tiles], minzoom: 0, maxzoom: description.maxzoom, bounds },
     },
     layers: [
       { id: "ground", type: "background", paint: { "background-color": "#f3f1e7" } },
       { id: "graticule", type: "line", source: "graticule", paint: { "line-color": "#cfcab4", "line-width": 1 } },
       {
+        id: "hidden",
+        type: "line",
+        source: "parcels",
+        "source-layer": "parcels",
+        filter: ["get", "masked"],
+        paint: { "line-color": colourExpression(), "line-width": 1.5, "line-dasharray": [3, 2] },
+      },
+      {
         id: "parcels",
         type: "fill",
         source: "parcels",
-        paint: { "fill-color": colourExpression(), "fill-opacity": 0.65 },
+        "source-layer": "parcels",
+        paint: {
+          "fill-color": colourExpression(),
+          "fill-opacity": ["case", ["get", "masked"], 0.12, 0.65],
+        },
       },
       {
         id: "edges",
         type: "line",
         source: "parcels",
-        paint: { "line-color": "#1c2b22", "line-width": ["interpolate", ["linear"], ["zoom"], 9, 0.4, 14, 1.6] },
+        "source-layer": "parcels",
+        filter: ["!", ["get", "masked"]],
+        paint: { "line-color": "#1c2b22", "line-width": ["interpolate", ["linear"], ["zoom"], 9, 0.3, 14, 1.6] },
+      },
+      {
+        id: "dots",
+        type: "circle",
+        source: "parcels",
+        "source-layer": "dots",
+        paint: { "circle-color": colourExpression(), "circle-radius": 2.2 },
+      },
+      {
+        id: "places",
+        type: "circle",
+        source: "parcels",
+        "source-layer": "places",
+        paint: {
+          "circle-color": "#1d5c3c",
+          "circle-opacity": 0.75,
+          "circle-stroke-color": "#fbfaf5",
+          "circle-stroke-width": 1,
+          "circle-radius": ["interpolate", ["linear"], ["ln", ["get", "parcels"]], 0, 5, Math.log(SMALL_COUNT), 11, Math.log(LARGE_COUNT), 20],
+        },
+      },
+      {
+        id: "counts",
+        type: "symbol",
+        source: "parcels",
+        "source-layer": "places",
+        filter: [">=", ["get", "parcels"], SMALL_COUNT],
+        layout: { "text-field": ["to-string", ["get", "parcels"]], "text-size": 11 },
+        paint: { "text-color": "#ffffff" },
       },
     ],
   };
 }
 
-/** The smallest box around all parcels; undefined when there are none. */
-function boundsOf(parcels: Parcels): LngLatBounds | undefined {
-  const bounds = new LngLatBounds();
-  for (const { geometry } of parcels.features) {
-    const polygons = geometry.type === "Polygon" ? [geometry.coordinates] : geometry.coordinates;
-    for (const [outline] of polygons) for (const [x, y] of outline ?? []) bounds.extend([x ?? 0, y ?? 0]);
-  }
-  return bounds.isEmpty() ? undefined : bounds;
-}
-
 function factsOf(properties: GeoJSON.GeoJsonProperties, language: Language, words: Words): Facts {
-  const { code, village, area_mu: area, status } = properties ?? {};
+  const { code, village, area_mu: area, status, masked } = properties ?? {};
   const mu = new Intl.NumberFormat(language, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
   return {
     code: String(code ?? ""),
-    village: String(village ?? ""),
-    area: `${mu.format(Number(area))} ${words.mu}`,
+    village: masked ? words.hidden : String(village ?? ""),
+    area: masked ? words.about.replace("{area}", String(area)) : `${mu.format(Number(area))} ${words.mu}`,
     status: words.states[String(status)] ?? String(status ?? ""),
   };
 }
@@ -122,21 +168,51 @@ function popupContent(facts: Facts, words: Words): HTMLElement {
   return content;
 }
 
-/** A key to the colours, with the states that occur, in the order of a parcel's life. */
-function legend(parcels: Parcels, words: Words): HTMLElement {
-  const seen = new Set(parcels.features.map((feature) => String(feature.properties?.["status"])));
+/**
+ * A key to the colours, with the states that occur, in the order of a parcel's life. A state that is pressed is not
+ * shown until it is pressed again.
+ */
+function legend(map: MapView, description: Description, language: Language, words: Words): HTMLElement {
   const list = document.createElement("ul");
   list.className = "map-legend";
+  const left = new Set<string>();
+  const number = new Intl.NumberFormat(language);
   for (const [status, colour] of Object.entries(COLOURS)) {
-    if (!seen.has(status)) continue;
+    const count = description.statuses[status];
+    if (!count) continue;
     const item = document.createElement("li");
+    const button = document.createElement("button");
+    button.type = "button";
+    button.setAttribute("aria-pressed", "true");
+    button.title = words.toggle;
     const swatch = document.createElement("span");
     swatch.className = "map-swatch";
     swatch.style.backgroundColor = colour;
-    item.append(swatch, words.states[status] ?? status);
+    const counted = document.createElement("span");
+    counted.className = "map-count";
+    counted.textContent = number.format(count);
+    button.append(swatch, words.states[status] ?? status, " ", counted);
+    button.addEventListener("click", () => {
+      if (!left.delete(status)) left.add(status);
+      button.setAttribute("aria-pressed", String(!left.has(status)));
+      showOnly(map, left);
+    });
+    item.append(button);
     list.append(item);
   }
   return list;
+}
+
+/** Leave states out. Counts of many parcels are of all states, so they go while one is left out. */
+function showOnly(map: MapView, left: ReadonlySet<string>): void {
+  const shown: ExpressionSpecification = ["!", ["in", ["get", "status"], ["literal", [...left]]]];
+  map.setFilter("parcels", shown);
+  map.setFilter("dots", shown);
+  map.setFilter("edges", ["all", ["!", ["get", "masked"]], shown]);
+  map.setFilter("hidden", ["all", ["get", "masked"], shown]);
+  for (const layer of ["places", "counts"]) {
+    map.setPaintProperty(layer, layer === "places" ? "circle-opacity" : "text-opacity", left.size > 0 ? 0.25 : 0.75);
+  }
 }
 
 function fail(element: HTMLElement, reason: "webgl" | "parcels", sentence: string): void {
@@ -148,19 +224,33 @@ function fail(element: HTMLElement, reason: "webgl" | "parcels", sentence: strin
   element.dataset["failed"] = reason;
 }
 
-async function read(address: string): Promise<Parcels> {
-  const answer = await fetch(address, { headers: { Accept: "application/geo+json" } });
+async function read(address: string): Promise<Description> {
+  const answer = await fetch(address, { headers: { Accept: "application/json" } });
   if (!answer.ok) throw new Error(`${address}: ${answer.status}`);
-  return (await answer.json()) as Parcels;
+  return (await answer.json()) as Description;
 }
 
-/** An empty map, once its style is loaded. Throws where the browser has no WebGL 2. */
-async function open(element: HTMLElement, words: Words): Promise<MapView> {
+/** Where the tiles of a description lie: beside it, at the address by which the reader came. */
+function tilesOf(address: string): string {
+  return new URL(address, location.href).href.replace(/\.json$/, "/{z}/{x}/{y}.mvt");
+}
+
+/** Whether this browser can draw at all. */
+function hasWebGl(): boolean {
+  const context = document.createElement("canvas").getContext("webgl2");
+  context?.getExtension("WEBGL_lose_context")?.loseContext();
+  return context !== null;
+}
+
+/** The map, once its style is loaded. Throws where the browser has no WebGL 2. */
+async function open(element: HTMLElement, address: string, description: Description, words: Words): Promise<MapView> {
   setWorkerUrl(WORKER);
   const map = new MapView({
     container: element,
-    style: styleOf(),
-    bounds: OPENING_BOUNDS,
+    style: styleOf(tilesOf(address), description),
+    bounds: description.bounds ?? OPENING_BOUNDS,
+    fitBoundsOptions: { padding: 32, maxZoom: 15 },
+    fadeDuration: 0, // a count does not outlive the tile that said it
     attributionControl: false,
     dragRotate: false,
     pitchWithRotate: false,
@@ -183,46 +273,46 @@ function explainOnClick(map: MapView, language: Language, words: Words): void {
       .setDOMContent(popupContent(factsOf(feature.properties, language, words), words))
       .addTo(map);
   });
-  map.on("mouseenter", "parcels", () => (map.getCanvas().style.cursor = "pointer"));
-  map.on("mouseleave", "parcels", () => (map.getCanvas().style.cursor = ""));
-}
-
-function draw(map: MapView, parcels: Parcels): void {
-  map.resize(); // the page may have been laid out anew while the parcels came
-  const bounds = boundsOf(parcels);
-  if (bounds) {
-    map.fitBounds(bounds, { padding: 32, maxZoom: 15, animate: false });
-    map.getSource<GeoJSONSource>("graticule")?.setData(graticule(bounds.toArray()));
+  for (const layer of ["dots", "places"]) {
+    map.on("click", layer, (event: MapLayerMouseEvent) => {
+      map.easeTo({ center: event.lngLat, zoom: map.getZoom() + 2 });
+    });
   }
-  map.getSource<GeoJSONSource>("parcels")?.setData(parcels);
+  for (const layer of ["parcels", "dots", "places"]) {
+    map.on("mouseenter", layer, () => (map.getCanvas().style.cursor = "pointer"));
+    map.on("mouseleave", layer, () => (map.getCanvas().style.cursor = ""));
+  }
 }
 
 async function show(element: HTMLElement): Promise<void> {
   const language = languageOf(document.documentElement.lang);
   const words = wordsOf(language);
-  const reading = read(element.dataset["parcels"] ?? "");
-  reading.catch(() => undefined); // answered below; without this a missing WebGL would leave it unhandled
+  const address = element.dataset["tiles"] ?? "";
+  if (!hasWebGl()) {
+    fail(element, "webgl", words.noWebGl);
+    return;
+  }
+  let description: Description;
+  try {
+    description = await read(address);
+  } catch {
+    fail(element, "parcels", words.noParcels);
+    return;
+  }
   let map: MapView;
   try {
-    map = await open(element, words);
+    map = await open(element, address, description, words);
   } catch {
     fail(element, "webgl", words.noWebGl);
     return;
   }
-  let parcels: Parcels;
-  try {
-    parcels = await reading;
-  } catch {
-    map.remove();
-    fail(element, "parcels", words.noParcels);
-    return;
-  }
   map.getCanvas().setAttribute("aria-label", words.map);
   explainOnClick(map, language, words);
-  draw(map, parcels);
-  element.after(legend(parcels, words));
-  await map.once("idle");
-  element.dataset["ready"] = String(parcels.features.length);
+  element.after(legend(map, description, language, words));
+  const idle = map.once("idle");
+  map.triggerRepaint(); // an idle that has passed already is not told again
+  await idle;
+  element.dataset["ready"] = String(description.parcels);
 }
 
-for (const element of document.querySelectorAll<HTMLElement>("[data-parcels]")) void show(element);
+for (const element of document.querySelectorAll<HTMLElement>("[data-tiles]")) void show(element);

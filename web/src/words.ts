@@ -8,6 +8,12 @@ export interface Words {
   readonly area: string;
   readonly status: string;
   readonly mu: string;
+  /** In place of the village of a parcel that is hidden. */
+  readonly hidden: string;
+  /** A rounded area, `{area}` in mu. */
+  readonly about: string;
+  /** What pressing a state in the key does. */
+  readonly toggle: string;
   readonly noWebGl: string;
   readonly noParcels: string;
   /** Names of the states of a parcel. */
@@ -22,6 +28,9 @@ const CHINESE: Words = {
   area: "面积",
   status: "状态",
   mu: "亩",
+  hidden: "不公开",
+  about: "约 {area} 亩",
+  toggle: "显示或隐藏此状态的地块",
   noWebGl: "这个浏览器不能显示地图（缺少 WebGL 2）。下面的表格有同样的内容。",
   noParcels: "地块没有读到，请稍后刷新页面。",
   states: {
@@ -55,6 +64,9 @@ const ENGLISH: Words = {
   area: "Area",
   status: "State",
   mu: "mu",
+  hidden: "not shown",
+  about: "about {area} mu",
+  toggle: "show or hide parcels in this state",
   noWebGl: "This browser cannot draw the map (it lacks WebGL 2). The tables below hold the same facts.",
   noParcels: "The parcels could not be read; please reload the page later.",
   states: {
