@@ -70,15 +70,17 @@ def record(
     source_crs: CrsInput,
     *,
     datum: Datum = Datum.AS_STATED,
+    swapped: bool = False,
     progress: Progress | None = None,
 ) -> Recorded:
     """Bring polygons of one system to the form of record, check them and measure them.
 
-    Of each row: at most MAX_VERTICES vertices as drawn, `crs.to_store`, `datum.to_wgs84`,
-    `polygon.canonical`, `polygon.check_valid`, area, `polygon.cells`. Raises CrsUnknown and DatumShiftUnknown
-    for the system; what is wrong with a row is in `refused`.
+    Of each row: at most MAX_VERTICES vertices as drawn, `crs.to_store` (`swapped` as there),
+    `datum.to_wgs84`, `polygon.canonical`, `polygon.check_valid`, area, `polygon.cells`. Raises CrsUnknown and
+    DatumShiftUnknown for the system; what is wrong with a row is in `refused`. `progress` is told how many
+    rows are done, and of how many.
     """
-    way = _Way(source_crs, frames._step(frames._srs(source_crs)), datum)
+    way = _Way(source_crs, frames._step(frames._srs(source_crs)), datum, swapped)
     return _joined(_in_chunks(shapes_of(shapes), partial(_record, way=way), progress))
 
 
@@ -115,6 +117,7 @@ class _Way:
     crs: CrsInput
     step: frames._Step
     datum: Datum
+    swapped: bool
 
     def one(self, shape: BaseGeometry | None) -> Polygonal:
         """One row by the one-by-one functions."""
@@ -122,7 +125,8 @@ class _Way:
         count = int(shapely.get_num_coordinates(outline))
         if count > MAX_VERTICES:
             raise TooManyVertices(count=count, limit=MAX_VERTICES)
-        return polygon.canonical(datums.to_wgs84(frames.to_store(outline, self.crs), self.datum))
+        stored = frames.to_store(outline, self.crs, swapped=self.swapped)
+        return polygon.canonical(datums.to_wgs84(stored, self.datum))
 
 
 @dataclass(slots=True)
@@ -294,6 +298,8 @@ def _out_of_degrees(xy: Coordinates) -> Flags:
 def _to_store(batch: _Batch, ragged: Ragged, rows: Ints, way: _Way) -> tuple[Ragged, Ints]:
     """`crs.to_store` of the rows where nothing is to be refused, and the datum's change."""
     step = way.step
+    if way.swapped:
+        ragged = Ragged(np.ascontiguousarray(ragged.xy[:, ::-1]), ragged.rings, ragged.parts, ragged.rows)
     ragged, rows = _kept(ragged, rows, ~_rows_with(ragged, _out_of_source(ragged.xy, step)))
     if step.forward is not None:
         degrees = step.forward(ragged.xy)
@@ -315,6 +321,7 @@ def _out_of_source(xy: Coordinates, step: frames._Step) -> Flags:
     bad: Flags = np.array(~np.isfinite(xy).all(axis=1))
     if step.step is None and step.forward is None:
         bad |= _out_of_degrees(xy)
+        bad |= xy[:, 1] >= frames._WEST_OF_CHINA[0]  # may be latitude before longitude
     if step.false_easting is not None:
         bad |= np.abs(xy[:, 0] - step.false_easting) > frames._MAX_EASTING_FROM_MERIDIAN_M
     return bad
@@ -383,8 +390,10 @@ def _edges(ragged: Ragged) -> Ints:
 def _pieces(ragged: Ragged, step: float) -> Floats:
     """Into how many pieces each edge is cut, as `crs.densify` counts them."""
     at = _edges(ragged)
-    length = np.hypot(*(ragged.xy[at + 1] - ragged.xy[at]).T)
-    found: Floats = np.maximum(np.ceil(length / step), 1.0)
+    way = ragged.xy[at + 1] - ragged.xy[at]
+    found: Floats = np.ones(len(at))
+    long = np.flatnonzero(np.einsum("ij,ij->i", way, way) > (0.999 * step) ** 2)
+    found[long] = np.maximum(np.ceil(np.hypot(*way[long].T) / step), 1.0)
     return found
 
 

@@ -30,7 +30,8 @@ MAX_JUDGED_VERTICES: Final = 60_000_000
 of fifty vertices need if every border was digitised twice."""
 
 _PAIRS_AT_ONCE: Final = 2_000_000
-_WORTH_SCREENING: Final = 5_000
+_WORTH_SCREENING: Final = 2_000
+"""Outlines; loading the compiled loops takes as long as judging a few thousand pairs."""
 _PAIRS_PER_TASK: Final = 512
 _THREADS: Final = 2
 _QUARTER_CIRCLE: Final = 16  # as the method `buffer` has it
@@ -46,12 +47,18 @@ class Limits:
     judged: int = MAX_JUDGED_VERTICES
 
 
-def among(outlines: Sequence[Polygonal], rule: OverlapRule, limits: Limits | None = None) -> Found:
+def among(
+    outlines: Sequence[Polygonal],
+    rule: OverlapRule,
+    limits: Limits | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Found:
     """What valid outlines share with each other: (later, earlier, `overlap` of the later with the earlier)
-    for each two that share anything, ascending. Raises TooMuchOverlap.
+    for each two that share anything, ascending. `progress` is told how many outlines were compared, and of
+    how many. Raises TooMuchOverlap.
     """
     ground = _Ground.of(outlines)
-    return _found(ground, ground, rule, limits or Limits(), among=True)
+    return _found(ground, ground, rule, limits or Limits(), progress, among=True)
 
 
 def between(
@@ -63,7 +70,7 @@ def between(
     """What each candidate shares with each neighbour: (candidate, neighbour, `overlap`) for each two that
     share anything, ascending. Raises TooMuchOverlap.
     """
-    return _found(_Ground.of(candidates), _Ground.of(neighbours), rule, limits or Limits(), among=False)
+    return _found(_Ground.of(candidates), _Ground.of(neighbours), rule, limits or Limits(), None, among=False)
 
 
 def overlaps(
@@ -100,16 +107,26 @@ class _Ground:
         return self._flat
 
 
-def _found(ones: _Ground, others: _Ground, rule: OverlapRule, limits: Limits, *, among: bool) -> Found:
+def _found(
+    ones: _Ground,
+    others: _Ground,
+    rule: OverlapRule,
+    limits: Limits,
+    progress: Callable[[int, int], None] | None,
+    *,
+    among: bool,
+) -> Found:
     found: Found = []
     if len(ones.outlines) == 0 or len(others.outlines) == 0:
         return found
-    for one, other in _neighbours(ones, others, among=among):
+    for last, one, other in _neighbours(ones, others, among=among):
         work = ones.vertices[one] + others.vertices[other]
         limits.screened = _left(limits.screened, int(work.sum()), MAX_SCREENED_VERTICES)
         open_pairs = np.flatnonzero(~_share_little(ones, others, one, other, rule))
         limits.judged = _left(limits.judged, int(work[open_pairs].sum()), MAX_JUDGED_VERTICES)
         found += _sharing(ones, others, one[open_pairs], other[open_pairs], rule)
+        if progress is not None:
+            progress(last, len(ones.outlines))
     return found
 
 
@@ -119,8 +136,8 @@ def _left(limit: int, work: int, most: int) -> int:
     return limit - work
 
 
-def _neighbours(ones: _Ground, others: _Ground, *, among: bool) -> Iterator[tuple[Ints, Ints]]:
-    """Pairs whose boxes meet, ascending, in portions that fit into memory."""
+def _neighbours(ones: _Ground, others: _Ground, *, among: bool) -> Iterator[tuple[int, Ints, Ints]]:
+    """Pairs whose boxes meet, ascending, in portions that fit into memory; and up to which of the ones."""
     tree = shapely.STRtree(others.outlines)
     most = starts(_at_most(ones.boxes, others.boxes))
     first = 0
@@ -132,7 +149,7 @@ def _neighbours(ones: _Ground, others: _Ground, *, among: bool) -> Iterator[tupl
         if among:
             one, other = one[other < one], other[other < one]
         order = np.lexsort((other, one))
-        yield one[order], other[order]
+        yield last, one[order], other[order]
         first = last
 
 
@@ -149,7 +166,7 @@ def _at_most(boxes: Floats, others: Floats) -> Ints:
 def _share_little(ones: _Ground, others: _Ground, one: Ints, other: Ints, rule: OverlapRule) -> Flags:
     """Pairs that for certain share less than the rule ignores; none are named where there are few."""
     little = np.zeros(len(one), dtype=bool)
-    if len(one) < _WORTH_SCREENING or rule.none_at_most_m2 <= 0.0:
+    if len(ones.outlines) < _WORTH_SCREENING or rule.none_at_most_m2 <= 0.0:
         return little
     from geo.kernels import share_little
 
