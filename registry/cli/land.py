@@ -164,11 +164,13 @@ def _print_table(problems: Sequence[RowProblem], title: str, language: Language)
         value = "" if one.value is None else str(one.value)
         row = str(one.row) if one.row else translate("File", language)
         reason = one.message(language)
-        if one.repair is not None:
-            proposed = translate("Proposed outline {sha256}: area changes by {ppm} ppm.", language)
-            reason += " " + proposed.format(sha256=one.repair.sha256, ppm=one.repair.change_ppm)
         table.add_row(row, escape(one.field), escape(value), escape(reason), escape(one.advice(language)))
     console.print(table)
+    for one in problems:
+        if one.repair is not None:
+            proposed = translate("Proposed for row {row} (area changes by {ppm} ppm):", language)
+            console.print(escape(proposed.format(row=one.row, ppm=one.repair.change_ppm)))
+            console.print(f"  --accept-repair {one.row}={one.repair.sha256}", soft_wrap=True)
 
 
 # ---- what was asked ----------------------------------------------------------------------------------------

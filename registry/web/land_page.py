@@ -21,7 +21,7 @@ from geo.errors import GeoRefusal
 from registry.documents.mapping import DEGREE, ParcelOutline, parcel_map_svg
 from registry.errors import RegistryRefusal
 from registry.files import FileStore
-from registry.language import Language, sentence
+from registry.language import Language, sentence, translate
 from registry.parcels.import_form import ImportForm
 from registry.parcels.import_routes import Jobs, begin_import, report_of_import
 from registry.parcels.imports import check_importer, import_file
@@ -43,10 +43,10 @@ from registry.web.api import (
     request_invalid,
 )
 from registry.web.pages import environment, other_language
-from registry.web.refusals import NotAuthenticated
 from registry.web.uploads import uploaded
 
 PAGE: Final = "/land/import"
+KEY_REFUSED: Final = "The key was not accepted. See whether it was copied whole, and whether it may act."
 MAP_SIZE: Final = (900, 480)
 SHOWN_ROWS: Final = 200
 LARGEST_LINK: Final = 512 * 1024
@@ -62,6 +62,12 @@ SYSTEMS: Final = {
 """Systems that the form offers; any other can be written."""
 ENCODINGS: Final = ("GBK", "UTF-8")
 FILES: Final = ".zip,.gpkg,.geojson,.json,.kml,.kmz,.gpx,.parquet,.csv"
+
+UNASKED: Final[Mapping[str, Any]] = {
+    "programme": "", "owners": "", "values": "", "accept_repairs": "", "crs": "", "encoding": "", "layer": "",
+    "datum": Datum.AS_STATED.value, "swapped": False, "mapping": "",
+}  # fmt: skip
+"""The form before anybody filled it in."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -91,7 +97,7 @@ class Lines:
 def form_page(
     running: Running, now: Now, session: Reading, language: Reader, refused: str | None = None
 ) -> HTMLResponse:
-    error = sentence(NotAuthenticated(), language) if refused is not None else None
+    error = translate(KEY_REFUSED, language) if refused is not None else None
     return _page(running, session, language, now, error=error, status=401 if error else 200)
 
 
@@ -227,7 +233,7 @@ def _page(
             encodings=ENCODINGS,
             datums=[datum.value for datum in Datum],
             files=FILES,
-            asked=asked or {},
+            asked=asked or UNASKED,
             error=error,
             **(_report_context(report, language) if report is not None else {"report": None}),
         )
@@ -244,7 +250,6 @@ def _report_context(report: ImportReport, language: Language) -> dict[str, Any]:
     return {
         "report": report,
         "plain": report.to_json(),
-        "language": language.value,
         "problems": _rows(report.problems, language),
         "warnings": _rows(report.warnings, language),
         "shown_rows": SHOWN_ROWS,
