@@ -165,11 +165,16 @@ def _at_most(boxes: Floats, others: Floats) -> Ints:
 
 def _share_little(ones: _Ground, others: _Ground, one: Ints, other: Ints, rule: OverlapRule) -> Flags:
     """Pairs that for certain share less than the rule ignores; none are named where there are few."""
-    little = np.zeros(len(one), dtype=bool)
     if len(ones.outlines) < _WORTH_SCREENING or rule.none_at_most_m2 <= 0.0:
-        return little
+        return np.zeros(len(one), dtype=bool)
+    return _screened(ones, others, one, other, rule)
+
+
+def _screened(ones: _Ground, others: _Ground, one: Ints, other: Ints, rule: OverlapRule) -> Flags:
+    """`kernels.share_little` of the pairs."""
     from geo.kernels import share_little
 
+    little = np.zeros(len(one), dtype=bool)
     a, b = ones.boxes[one], others.boxes[other]
     boxes = np.concatenate([np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])], axis=1)
     nearest = np.where(boxes[:, 1] * boxes[:, 3] <= 0.0, 0.0, np.abs(boxes[:, [1, 3]]).min(axis=1))
