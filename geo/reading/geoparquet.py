@@ -52,11 +52,14 @@ def read_geoparquet(path: Path, task: Task) -> Read:
                 thrift_container_size_limit=MAX_COLUMNS * MAX_ROW_GROUPS,
             )
             _check_contents(file.metadata, task)
-            outlines = _outlines(file.schema_arrow)
+            said = (
+                file.metadata.metadata or {}
+            )  # of the file: a schema that Arrow wrote beside it may say less
+            outlines = _outlines(file.schema_arrow, said)
             rows = list(_rows(file, outlines, task))
     except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError, OSError) as error:
         raise NotGeoParquet(reason="unreadable", detail=str(error).partition("\n")[0][:80]) from error
-    hints = datum_hints(_texts(file.schema_arrow.metadata))
+    hints = datum_hints(_texts(said))
     return Read(rows, outlines.crs, "parquet", "utf-8", "format", "parquet", crs_member="crs", hints=hints)
 
 
@@ -88,8 +91,8 @@ def _check_contents(contents: Any, task: Task) -> None:
 # --- what the file says of its outlines ---------------------------------------------------------------------
 
 
-def _outlines(schema: Any) -> _Outlines:
-    geo = _geo(schema.metadata)
+def _outlines(schema: Any, said: dict[bytes, bytes]) -> _Outlines:
+    geo = _geo(said)
     columns = geo.get("columns")
     primary = geo.get("primary_column")
     about = columns.get(primary) if isinstance(columns, dict) and isinstance(primary, str) else None
@@ -107,8 +110,8 @@ def _outlines(schema: Any) -> _Outlines:
     return _Outlines(primary, encoding, _crs(about), aside)
 
 
-def _geo(metadata: dict[bytes, bytes] | None) -> dict[str, Any]:
-    raw = (metadata or {}).get(b"geo")
+def _geo(metadata: dict[bytes, bytes]) -> dict[str, Any]:
+    raw = metadata.get(b"geo")
     if raw is None:
         raise NotGeoParquet(reason="no_geo", detail="it is Parquet without the metadata `geo`")
     try:
