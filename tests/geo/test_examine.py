@@ -13,7 +13,7 @@ from shapely import Polygon, box
 from shapely.geometry import mapping
 
 from benchmarks.land import world
-from geo import examine, pairs
+from geo import batch, pairs
 from geo.crs import area_m2, from_store, swapped_axes
 from geo.datum import Datum, from_wgs84
 from geo.errors import CrsConflict, DatumConflict, FileUnreadable, NotGeoJson, ReaderStopped, TooMuchOverlap
@@ -87,8 +87,7 @@ def test_a_file_is_examined_as_its_rows_are_one_by_one(mixed: Path) -> None:
     assert (found.faults[-1].row, found.faults[-1].code) == (8, "too_many_cells")
     assert found.attributes == [dict(row.attributes) for row in file.rows]
     assert found.source_wkb == [
-        None if row.geometry is None else to_wkb(row.geometry)
-        for row in file.rows  # type: ignore[arg-type]
+        None if row.geometry is None else shapely.to_wkb(row.geometry) for row in file.rows
     ]
     assert (found.crs, found.count, found.kind, found.layer) == (file.crs, 8, "geojson", "geojson")
     by_number = {row.number: row.geometry for row in good}
@@ -237,7 +236,7 @@ def register() -> list[Any]:
     """Neighbours as a cadastre has them, some drawn again a little wider, some moved, some inside others."""
     metres = world.outlines(600, seed=7)
     metres = np.concatenate([metres, world.grown(metres[:60], 0.2), world.moved(metres[60:90], 30.0)])
-    found = examine.batch.record(list(metres), f"EPSG:{world.EPSG}")
+    found = batch.record(list(metres), f"EPSG:{world.EPSG}")
     assert not found.refused
     inside = [
         shapely.buffer(outline, -0.0002).representative_point().buffer(0.0001)
