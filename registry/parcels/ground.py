@@ -114,22 +114,27 @@ def live_neighbours(
     """Live parcels in the touched cells: status and outline by parcel id, ascending."""
     found: dict[str, tuple[str, Polygonal]] = {}
     for some in in_chunks(sorted(set(touched))):
-        rows = session.execute(
-            sa.select(Parcel.id, Parcel.status, ParcelVersion.wkb)
-            .join(
-                ParcelVersion,
-                sa.and_(ParcelVersion.parcel_id == Parcel.id, ParcelVersion.version == Parcel.version),
-            )
-            .where(
-                Parcel.id.in_(sa.select(ParcelCell.parcel_id).where(ParcelCell.cell.in_(some))),
-                Parcel.status.in_(LIVE),
-                ParcelVersion.wkb.is_not(None),
-            )
-        )
+        rows = session.execute(_LIVE_PARCELS, {"cells": some}).all()
         found.update(
             {id_: (status, from_wkb(wkb)) for id_, status, wkb in rows if wkb and id_ not in except_parcels}
         )
     return dict(sorted(found.items()))
+
+
+_LIVE_PARCELS: Final = (
+    sa.select(Parcel.id, Parcel.status, ParcelVersion.wkb)
+    .join(
+        ParcelVersion,
+        sa.and_(ParcelVersion.parcel_id == Parcel.id, ParcelVersion.version == Parcel.version),
+    )
+    .where(
+        Parcel.id.in_(
+            sa.select(ParcelCell.parcel_id).where(ParcelCell.cell.in_(sa.bindparam("cells", expanding=True)))
+        ),
+        Parcel.status.in_(LIVE),
+        ParcelVersion.wkb.is_not(None),
+    )
+)
 
 
 def in_chunks(values: list[int]) -> Iterator[list[int]]:
@@ -158,7 +163,8 @@ def meeting(geometry: Polygonal, others: Sequence[Polygonal]) -> list[bool]:
     if not others:
         return []
     shapely.prepare(geometry)
-    return [bool(meets) for meets in shapely.intersects(geometry, list(others))]
+    met: list[bool] = shapely.intersects(geometry, list(others)).tolist()
+    return met
 
 
 def sharing(geometry: Polygonal, others: Sequence[Polygonal]) -> list[bool]:
@@ -169,7 +175,8 @@ def sharing(geometry: Polygonal, others: Sequence[Polygonal]) -> list[bool]:
     if shares.any():
         met = np.array(others, dtype=object)[shares]
         shares[shares] = shapely.area(shapely.intersection(geometry, met)) > 0
-    return [bool(some) for some in shares]
+    found: list[bool] = shares.tolist()
+    return found
 
 
 def index_ground(session: Session, parcel: str, geometry: Polygonal) -> None:

@@ -295,21 +295,21 @@ def _claims_on(session: Session, touched: list[int], pool: str) -> list[_Found]:
     """Every claim of the pool, running or ended, in the touched cells or of lost place, earliest first."""
     found: dict[str, _Found] = {}
     for some in in_chunks([NOWHERE, *touched]):
-        for row in session.execute(_ON_GROUND, {"cells": some, "pool": pool}):
-            outside = bool(row.outside)
-            if outside and pool not in row.pool.split(","):
+        rows = session.execute(_ON_GROUND, {"cells": some, "pool": pool}).all()
+        for claim, parcel, project, programme, pools, from_on, to_on, status, order, outside, wkb in rows:
+            if outside and pool not in pools.split(","):
                 continue
-            found[row.id] = _Found(
-                claim=row.id,
-                parcel=row.parcel_id or "",
-                project=row.project_id,
-                programme=row.programme_id,
+            found[claim] = _Found(
+                claim=claim,
+                parcel=parcel or "",
+                project=project,
+                programme=programme,
                 pool=pool,
-                period=DateRange(row.from_on, row.to_on),
-                active=outside or row.status == "active",
-                order=row.claimed_index,
-                outside=outside,
-                wkb=row.wkb,
+                period=DateRange(from_on, to_on),
+                active=bool(outside) or status == "active",
+                order=order,
+                outside=bool(outside),
+                wkb=wkb,
             )
     return sorted(found.values(), key=lambda one: (one.order, one.claim))
 
