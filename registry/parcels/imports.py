@@ -21,14 +21,16 @@ import shapely
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from geo.crs import far_from_meridian
 from geo.datum import Datum
+from geo.examine import Declared, Examination, OutlineFault, Progress, examine_file, examine_parcels
 from geo.polygon import OverlapKind, OverlapRule, Polygonal, from_wkb, overlap
-from geo.vector import ParcelFile, RowFault
+from geo.vector import ParcelFile
 from registry.accounts.service import load_organisation
 from registry.database import Database, lock_named
 from registry.files import FileStore
 from registry.machine import Mandate, NotAuthorised, Role
-from registry.parcels.examination import Declared, Examination, Progress, examine_file, examine_parcels
+from registry.parcels.counties import Batch, check_datum, outside_county
 from registry.parcels.ground import CM2_PER_M2, live_neighbours, meeting, overlap_facts, overlap_rule
 from registry.parcels.headings import propose_columns
 from registry.parcels.import_models import ParcelImport
@@ -271,7 +273,9 @@ def examine_fields(
     columns, fields, wrong = _fields(file, mapping, declared.values)
     problems += wrong
     rows = list(_good_rows(file, fields, wrong))
-    warnings: list[RowProblem] = []
+    warnings = [
+        RowProblem.of(file.numbers[n], refusal) for n, refusal in far_from_meridian(file.crs, file.bounds)
+    ]
     for row in rows:
         problems += _row_problems(row, terms, today)
         warnings += _area_warnings(row, terms)
@@ -291,9 +295,10 @@ def examine_fields(
     )
 
 
-def _of_fault(fault: RowFault) -> RowProblem:
-    repair = getattr(fault, "repair", None)
-    return RowProblem(fault.row, fault.field, fault.value, fault.code, fault.template, fault.facts, repair)
+def _of_fault(fault: OutlineFault) -> RowProblem:
+    return RowProblem(
+        fault.row, fault.field, fault.value, fault.code, fault.template, fault.facts, fault.repair
+    )
 
 
 def _fields(
@@ -329,7 +334,7 @@ def _good_rows(
         if number not in bad:
             source, repair = file.source_wkb[number - 1], file.repaired.get(number)
             yield ExaminedRow(
-                int(number), wkb, int(area_cm2), cells, fields[number - 1], source,
+                int(number), wkb, int(area_cm2), cells.tolist(), fields[number - 1], source,
                 None if repair is None else repair.change_ppm,
             )  # fmt: skip
 
@@ -387,12 +392,34 @@ def judge(session: Session, importer: Mandate, examined: Examined, terms: Terms)
     """Hold an examined file against what is registered."""
     own = drafts_of(session, examined.upload.import_id(importer.organisation))
     owner_of, ownerless = _owners(importer, examined)
-    warnings = examined.warnings + _on_live_ground(session, examined.rows, overlap_rule(terms), own)
+    suspected, outside = _where_it_lies(session, examined, own)
+    warnings = examined.warnings + outside
+    warnings += _on_live_ground(session, examined.rows, overlap_rule(terms), own)
     return Judged(
         owner_of,
-        sorted(examined.problems + ownerless, key=lambda problem: problem.row),
+        sorted(examined.problems + ownerless + suspected, key=lambda problem: problem.row),
         sorted(warnings, key=lambda warning: warning.row),
     )
+
+
+def _where_it_lies(
+    session: Session, examined: Examined, own: Sequence[str]
+) -> tuple[list[RowProblem], list[RowProblem]]:
+    """What neighbours and counties say of the place: coordinates of a web map, land outside of its county."""
+    file, rows = examined.file, examined.rows
+    batch = Batch([row.wkb for row in rows], [row.cells for row in rows], [_county(row) for row in rows])
+    suspected = check_datum(
+        session, batch, crs=file.crs, datum=file.datum, hints=file.hints, except_parcels=frozenset(own)
+    )
+    outside = outside_county(session, batch)
+    return (
+        [] if suspected is None else [RowProblem.of(0, suspected, "datum", str(file.datum))],
+        [RowProblem.of(rows[n].number, refusal, "county", _county(rows[n])) for n, refusal in outside],
+    )
+
+
+def _county(row: ExaminedRow) -> str:
+    return str(row.fields["county"])
 
 
 def _owners(importer: Mandate, examined: Examined) -> tuple[dict[int, str], list[RowProblem]]:
