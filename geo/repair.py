@@ -18,7 +18,7 @@ from shapely.geometry.base import BaseGeometry
 
 from geo.crs import Coordinates, Floats, Polygonal, area_m2, parts_of
 from geo.errors import GeoRefusal
-from geo.polygon import DECIMALS, canonical, check_limits, check_valid, digest, invalid
+from geo.polygon import DECIMALS, canonical, cells, check_limits, check_valid, digest, invalid
 
 __all__ = [
     "MAX_REPAIR_CROSSINGS",
@@ -43,7 +43,7 @@ _CRUMB_DEG2: Final = 1e-12  # about 100 cm2 of ground
 class NoRepair(StrEnum):
     """Why there is no proposal for an invalid outline."""
 
-    NOT_LAND = "not_land"  # empty, out of bounds, too many rings: not a question of validity
+    NOT_LAND = "not_land"  # out of bounds, too many rings, too large: not a question of validity
     TOO_MANY_VERTICES = "too_many_vertices"
     TOO_MANY_CROSSINGS = "too_many_crossings"
     NOTHING_LEFT = "nothing_left"
@@ -86,7 +86,7 @@ def judge_repair(geometry: Polygonal) -> Repair | NoRepair:
        time to about a second.
     2. `make_valid`, method "structure", which also makes land of a hole outside its shell; what collapses is
        dropped. `buffer(0)` is never used: it halves a bow-tie without a word.
-    3. On the register's grid and valid there, or none.
+    3. On the register's grid and valid there, and not too large to be registered, or none.
     4. It must keep at least three quarters of the drawn area and add at most a quarter.
     """
     try:
@@ -102,6 +102,10 @@ def judge_repair(geometry: Polygonal) -> Repair | NoRepair:
     repaired = _on_grid(shapely.make_valid(geometry, method="structure", keep_collapsed=False))
     if repaired is None:
         return NoRepair.NOTHING_LEFT
+    try:
+        cells(repaired)
+    except GeoRefusal:
+        return NoRepair.NOT_LAND
     return _proposal(geometry, repaired, places)
 
 

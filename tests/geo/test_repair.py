@@ -164,6 +164,8 @@ def test_what_would_take_minutes_is_not_tried(kind: str) -> None:
 
 def test_what_is_no_place_has_no_proposal() -> None:
     assert judge_repair(Polygon([(118, 28), (400, 28), (118, 29)])) is NoRepair.NOT_LAND
+    a_province = Polygon([(118, 28), (123, 31), (123, 28), (118, 31)])
+    assert judge_repair(a_province) is NoRepair.NOT_LAND  # valid or not, it would be refused
 
 
 @given(land(), st.integers(0, 2**16))
