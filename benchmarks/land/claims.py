@@ -10,14 +10,15 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from itertools import count
 from typing import Any, Final
 
 import numpy as np
 import psycopg
 import shapely
+from psycopg.sql import SQL, Identifier
 from sqlalchemy.orm import Session
 
 from benchmarks.land.register import CREDITING, POOL, PROGRAMME, World, fill, parcel_id, size_mib, world
@@ -31,7 +32,7 @@ from registry.programmes.models import Programme
 from registry.programmes.service import terms_of
 from registry.projects.claims import check
 from registry.projects.rules import DateRange
-from tests.postgres import NoPostgres, start_cluster
+from tests.postgres import Cluster, NoPostgres, start_cluster
 
 SIZES: Final = (20_000, 100_000)
 FULL_SIZES: Final = (20_000, 100_000, 1_000_000)
@@ -79,10 +80,10 @@ def measure_size(size: int, of_each: int) -> dict[str, Any]:
     before = _resident_mib()
     some = world(size, of_each)
     asked = questions(some, size, of_each)
-    with tempfile.TemporaryDirectory(prefix="tanhui-bench-") as folder, ExitStack() as stack:
-        ways = [_tree(some, asked)]
-        for name, url in _databases(Path(folder), stack):
-            ways += _database(name, url, some, asked)
+    ways = [_tree(some, asked)]
+    with fresh_databases() as urls:
+        for name, fresh in urls.items():
+            ways += _database(name, next(fresh), some, asked)
     _compare(ways)
     kinds = _kinds(ways[0], of_each)
     return {
@@ -193,23 +194,29 @@ def _time(way: Way, ask: Ask, asked: Questions, session: Session | None = None) 
 
 
 @contextmanager
-def _cluster() -> Iterator[Any]:
+def fresh_databases() -> Iterator[dict[str, Iterator[str]]]:
+    """For each database that runs here, as many new ones as somebody takes."""
+    with tempfile.TemporaryDirectory(prefix="tanhui-bench-") as folder, ExitStack() as stack:
+        urls: dict[str, Iterator[str]] = {"SQLite": (f"sqlite:///{folder}/land{n}.db" for n in count())}
+        with suppress(NoPostgres):
+            urls["PostgreSQL"] = _new_in(stack.enter_context(_cluster()))
+        yield urls
+
+
+def _new_in(cluster: Cluster) -> Iterator[str]:
+    for n in count():
+        with psycopg.connect(cluster.conninfo(), autocommit=True) as connection:
+            connection.execute(SQL("create database {}").format(Identifier(f"land{n}")))
+        yield cluster.url(f"land{n}")
+
+
+@contextmanager
+def _cluster() -> Iterator[Cluster]:
     cluster = start_cluster(durable=True)
     try:
         yield cluster
     finally:
         cluster.stop()
-
-
-def _databases(folder: Path, stack: ExitStack) -> Iterator[tuple[str, str]]:
-    yield "SQLite", f"sqlite:///{folder / 'land.db'}"
-    try:
-        cluster = stack.enter_context(_cluster())
-    except NoPostgres:
-        return
-    with psycopg.connect(cluster.conninfo(), autocommit=True) as connection:
-        connection.execute("create database land")
-    yield "PostgreSQL", cluster.url("land")
 
 
 # ---- the figures -------------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ def fill(url: str, some: World, *, claims: bool = True) -> float:
     database = Database(url)
     try:
         with database.write() as session:
-            _found(session)
+            found(session)
         began = time.perf_counter()
         for first in range(0, some.registered, ROWS_TOGETHER):
             rows = _rows(some, first, min(first + ROWS_TOGETHER, some.registered), claims)
@@ -93,7 +93,7 @@ def fill(url: str, some: World, *, claims: bool = True) -> float:
         database.dispose()
 
 
-def _found(session: Any) -> None:
+def found(session: Any) -> None:
     """Whose the parcels are, and under what they are claimed."""
     table = {name: sa.table(name, *map(sa.column, columns)) for name, columns in _HEADS.items()}
     row = {"id": "village", "status": "active", "entry_index": 0, "kind": "collective", "county": "330802"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from registry.installation import opened
 from registry.machine import Mandate, Role
-from registry.projects.rules import ClaimRefused
+from registry.projects.rules import ClaimRefused, ParcelsUnfit
 from registry.settings import Home
 
 
@@ -22,7 +22,7 @@ def main() -> None:
         sys.stdin.readline()
         try:
             print(installation.office.confirm(confirmer, asked["request"]).status, flush=True)
-        except ClaimRefused as refusal:
+        except (ClaimRefused, ParcelsUnfit) as refusal:
             print(refusal.code, flush=True)
 
 
