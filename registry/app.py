@@ -26,7 +26,7 @@ from registry.projects import routes as projects
 from registry.publication import Publisher
 from registry.records import routes as records
 from registry.retirement import routes as retirement
-from registry.transparency import ogc, public_land, tiles
+from registry.transparency import exports, ogc, public_land, tiles
 from registry.transparency import routes as transparency
 from registry.verification import routes as verification
 from registry.web import acts, land_page, log, pages, requests
@@ -41,6 +41,7 @@ ROOMS: Final[tuple[APIRouter, ...]] = (
     records.router,
     programmes.router,
     parcel_imports.router,
+    exports.router,  # before the parcels, one of which could be called `export`
     parcels.router,
     evidence.router,
     projects.router,

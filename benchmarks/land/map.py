@@ -47,7 +47,7 @@ def fill(home: Home, count: int, seed: int = 1) -> str:
     try:
         drawn = outlines(count, seed)
         for start in range(0, count, BATCH):
-            rows = list(_rows(drawn[start : start + BATCH], start, organisation))
+            rows = list(_rows(list(drawn[start : start + BATCH]), start, organisation))
             with database.write() as session:
                 for table, of_table in zip(
                     (Parcel, ParcelVersion, ParcelStep), zip(*rows, strict=True), strict=True

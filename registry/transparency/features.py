@@ -99,13 +99,19 @@ class Page:
 
 
 def parse_question(
-    parameters: Sequence[tuple[str, str]], properties: Collection[str], other: Collection[str] = ()
+    parameters: Sequence[tuple[str, str]],
+    properties: Collection[str],
+    other: Collection[str] = (),
+    *,
+    paged: bool = True,
 ) -> Question:
     """The question that a query string asks (`ParameterUnknown`, `ParameterMalformed`, `CursorMalformed`).
 
-    `other` names parameters that are read elsewhere. A limit above `MOST` is `MOST`, as the standard has it.
+    `other` names parameters that are read elsewhere; only what is `paged` has a limit and a cursor. A limit
+    above `MOST` is `MOST`, as the standard has it.
     """
-    given = single(parameters, {"bbox", "datetime", "limit", "cursor", *properties, *other})
+    paging = ("limit", "cursor") if paged else ()
+    given = single(parameters, {"bbox", "datetime", *paging, *properties, *other})
     question = Question(equal={name: given[name] for name in properties if name in given})
     if "masked" in question.equal and question.equal["masked"] not in ("true", "false"):
         raise ParameterMalformed(

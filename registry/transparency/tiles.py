@@ -1,8 +1,8 @@
 """Vector tiles of public land for the map, `/tiles/parcels/{z}/{x}/{y}.mvt`, and what they are (TileJSON).
 
-A tile has one layer of three, so that none grows with the register: `parcels`, outlines cut to the tile, where
-there are few; `dots`, a point for each parcel, where outlines would be smaller than points; `places`, points
-that say how many parcels lie about them, where there are more than one can tell apart.
+A tile has one layer of three, so that none grows with the register: `parcels`, outlines cut to the tile,
+where there are few; `dots`, a point for each parcel, where outlines would be smaller than points; `places`,
+points that say how many parcels lie about them, where there are more than one can tell apart.
 """
 
 import threading
