@@ -1,10 +1,19 @@
 """What a reader is asked for, and what it hands back."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from geo.errors import GeometryEmpty, GeometryNotPolygonal, GeometryUnreadable, GeoRefusal
 
 Attribute = str | int | float | None
+
+_LAND: Final = frozenset({3, 6})
+_KINDS: Final = {
+    1: "Point", 2: "LineString", 4: "MultiPoint", 5: "MultiLineString", 7: "GeometryCollection",
+    8: "CircularString", 9: "CompoundCurve", 10: "CurvePolygon", 11: "MultiCurve", 12: "MultiSurface",
+    13: "Curve", 14: "Surface", 15: "PolyhedralSurface", 16: "TIN", 17: "Triangle",
+}  # fmt: skip
+"""Types of geometry by their numbers (ISO 19125, SQL/MM)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +66,25 @@ class Task:
 def row_of(attributes: dict[str, Attribute], wkb: bytes | None, drawn: bytes | None = None) -> Row:
     """Read the geometry here, where a crash costs nothing, and hand on what was understood.
 
-    Heights and measures are left out: land is an outline on the ellipsoid.
+    Heights and measures are left out: land is an outline on the ellipsoid. Only polygons reach the reader of
+    binary geometry, so that no collection nested without end does.
     """
     import shapely
 
     if wkb is None:
         return Row(attributes, None, GeometryEmpty(), drawn)
+    kind = _kind(wkb)
+    if kind is not None and kind not in _LAND:
+        return Row(attributes, None, GeometryNotPolygonal(found=_KINDS.get(kind, f"type {kind}")), drawn)
     try:
         geometry = shapely.from_wkb(wkb)
         return Row(attributes, shapely.to_wkb(geometry, output_dimension=2, byte_order=1), None, drawn)
-    except NotImplementedError:  # what shapely says of circular arcs
-        return Row(attributes, None, GeometryNotPolygonal(found="curve"), drawn)
-    except (shapely.errors.GEOSException, ValueError, TypeError) as error:
+    except (shapely.errors.GEOSException, ValueError, TypeError, NotImplementedError) as error:
         return Row(attributes, None, GeometryUnreadable(reason=str(error)[:120]), drawn)
+
+
+def _kind(wkb: bytes) -> int | None:
+    """The type of a geometry without its dimensions, in ISO's numbers or with PostGIS's flags."""
+    if len(wkb) < 5 or wkb[0] > 1:
+        return None
+    return (int.from_bytes(wkb[1:5], "little" if wkb[0] else "big") & 0x1FFFFFFF) % 1000

@@ -11,7 +11,7 @@ from shapely.geometry.base import BaseGeometry
 from geo.reading import formats
 from geo.reading.kinds import kind_of
 from geo.reading.rows import Read, Task
-from geo.vector import DEFAULT_LIMITS
+from geo.vector import DEFAULT_LIMITS, FeatureRow, ParcelFile
 
 SQUARE = "118.80,28.90,12 118.81,28.90,12 118.81,28.91,12 118.80,28.91,12 118.80,28.90,12"
 HOLE = "118.803,28.903 118.803,28.906 118.806,28.906 118.806,28.903 118.803,28.903"
@@ -41,6 +41,19 @@ def read_here(
 def shape_of(wkb: bytes | None) -> BaseGeometry:
     assert wkb is not None
     return shapely.from_wkb(wkb)
+
+
+def parcel_file(found: Read) -> ParcelFile:
+    """What the parent would make of it."""
+    rows = [
+        FeatureRow(
+            number, None if row.wkb is None else shapely.from_wkb(row.wkb), row.attributes, row.problem
+        )
+        for number, row in enumerate(found.rows, start=1)
+    ]
+    return ParcelFile(
+        rows, found.crs or "EPSG:4490", found.encoding, found.encoding_source, found.layer, found.kind
+    )
 
 
 def archive(path: Path, members: Mapping[str, bytes]) -> Path:

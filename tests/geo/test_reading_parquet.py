@@ -116,7 +116,13 @@ def test_rows_that_hold_no_outline_are_faults_of_their_own(tmp_path: Path) -> No
     shapes = [None, b"", b"nonsense", shapely.to_wkb(shapely.Point(118.8, 28.9)), shapely.to_wkb(OUTLINES[0])]
     rows = read_here(parquet(tmp_path / "a.parquet", {"geometry": shapes}, geo())).rows
     codes = [None if row.problem is None else row.problem.code for row in rows]
-    assert codes == ["geometry_empty", "geometry_empty", "geometry_unreadable", None, None]
+    assert codes == [
+        "geometry_empty",
+        "geometry_empty",
+        "geometry_unreadable",
+        "geometry_not_polygonal",
+        None,
+    ]
 
 
 @pytest.mark.parametrize(
