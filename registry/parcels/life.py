@@ -216,7 +216,7 @@ def moment_ms(text: str) -> int:
     """The last millisecond that belongs to a date in China, or an instant itself (`MomentInvalid`)."""
     try:
         if len(text) == len("2025-01-01"):
-            day = date.fromisoformat(text)
+            day = date.fromisoformat(day_of(text))
             after = datetime.combine(day, time(), CHINA) + timedelta(days=1)
             return milliseconds(after.astimezone(UTC) - ONE_MS)
         instant = datetime.fromisoformat(text)
