@@ -44,6 +44,7 @@ from geo.vector import (
     write_geojson,
     write_zipped_shapefile,
 )
+from tests.geo.files import archive, geopackage
 from tests.geo.shapes import QUZHOU, degrees_box, stand
 
 NAMES = ["大洲镇外焦村", "廿里镇通衢村", "华埠镇金星村"]
@@ -219,13 +220,6 @@ def test_limits_hold(village: Path) -> None:
 # --- what strangers must not achieve ------------------------------------------------------------------------
 
 
-def archive(path: Path, members: Mapping[str, bytes]) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
-        for name, data in members.items():
-            out.writestr(name, data)
-    return path
-
-
 def test_a_zip_bomb_is_refused_from_its_directory(tmp_path: Path) -> None:
     bomb = archive(tmp_path / "b.zip", {"a.geojson": b" " * (64 << 20)})
     with pytest.raises(ArchiveRefused) as refusal:
@@ -277,24 +271,6 @@ def test_an_ogr_vrt_does_not_show_a_file_of_the_server(tmp_path: Path) -> None:
         read_parcels(
             archive(tmp_path / "y.zip", {f"x{e}": vrt.encode() for e in (".shp", ".shx", ".dbf", ".prj")})
         )
-
-
-def geopackage(path: Path, layer_sql: str) -> Path:
-    """A GeoPackage whose only layer, `land`, is made by `layer_sql`."""
-    with sqlite3.connect(path) as database:
-        database.executescript(f"""
-            PRAGMA application_id = {int.from_bytes(b"GPKG")};
-            CREATE TABLE gpkg_contents (table_name TEXT, data_type TEXT, srs_id INTEGER);
-            CREATE TABLE gpkg_geometry_columns (table_name TEXT, column_name TEXT, srs_id INTEGER);
-            CREATE TABLE gpkg_spatial_ref_sys
-                (srs_id INTEGER, organization TEXT, organization_coordsys_id INTEGER, definition TEXT);
-            INSERT INTO gpkg_contents VALUES ('land', 'features', 4490);
-            INSERT INTO gpkg_geometry_columns VALUES ('land', 'geom', 4490);
-            INSERT INTO gpkg_spatial_ref_sys VALUES (4490, 'EPSG', 4490, '');
-            {layer_sql};
-        """)
-    database.close()
-    return path
 
 
 ENDLESS = (
@@ -433,16 +409,6 @@ def test_real_files_come_in_whole_and_where_they_are(
     theirs = shapely.centroid(frame.geometry.to_numpy())
     ours = shapely.centroid(np.array([row.geometry for row in rows], dtype=object))
     assert float(shapely.distance(theirs, ours).max()) < 1e-6
-
-
-def test_real_files_that_cannot_be_trusted_are_refused_with_the_reason(real_data: Path) -> None:
-    with pytest.raises(EncodingUnknown):  # Latin-1 umlauts, and nothing in the file says so
-        read_parcels(real_data / "parcels" / "antrag.zip")
-    declared = read_parcels(real_data / "parcels" / "antrag.zip", encoding="cp1252")
-    assert len(land_rows(declared)) == 100
-    with pytest.raises(FormatUnsupported) as refusal:
-        read_parcels(real_data / "parcels" / "LU_ExistingLandUse_SIGEC2022.gml.zip")
-    assert refusal.value.facts["found"] == "GML"
 
 
 def test_both_zones_meet_on_the_ground() -> None:
