@@ -187,7 +187,7 @@ def _enclosed(geometry: Polygonal) -> Polygonal | None:
 
 def _even_odd(ring: LinearRing) -> BaseGeometry:
     """The faces of a ring that lie to the inside of an odd number of its turns."""
-    noded = shapely.node(shapely.linestrings(shapely.get_coordinates(ring)))
+    noded = shapely.unary_union(shapely.linestrings(shapely.get_coordinates(ring)))
     faces = shapely.get_parts(shapely.polygonize(shapely.get_parts(noded)))
     inside = [face for face in faces if _odd(shapely.get_coordinates(ring), face.representative_point())]
     return shapely.union_all(inside)

@@ -125,6 +125,13 @@ def test_vertices_that_are_drawn_twice_do_not_matter() -> None:
     assert proposal(drawn(twice)).sha256 == proposal(drawn(once)).sha256
 
 
+def test_four_corners_on_the_edge_of_rounding_have_a_way_out() -> None:
+    """Found by chance: GEOS's older noding gives up on this needle, its newer one does not."""
+    needle = Polygon([(118.0018, 28.0078), (118.0017, 28.0077), (118.0018, 28.0079), (118.0014, 28.0071)])
+    assert not needle.is_valid
+    assert proposal(needle).area_before_m2 == pytest.approx(163.5, abs=0.1)  # a triangle and a needle
+
+
 @pytest.mark.parametrize("line", [[(0, 0), (100, 0), (50, 0)], [(0, 0), (100, 0), (0, 0), (50, 0)]])
 def test_a_line_is_no_land(line: Ring) -> None:
     assert judge_repair(drawn(line)) is NoRepair.NOTHING_LEFT
