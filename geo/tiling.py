@@ -99,9 +99,10 @@ def _rounded(outlines: NDArray[Any]) -> NDArray[Any]:
     """Outlines with whole coordinates, still valid. Rounding alone nearly always does; only the others are
     worth the way that always does.
     """
-    rounded = shapely.remove_repeated_points(shapely.transform(outlines, np.round), 0.0)
-    broken = ~shapely.is_valid(rounded)
-    rounded[broken] = shapely.set_precision(outlines[broken], 1.0, mode="valid_output")
+    rounded = shapely.transform(outlines, np.round)
+    valid = shapely.is_valid(rounded)
+    rounded[valid] = shapely.remove_repeated_points(rounded[valid], 0.0)
+    rounded[~valid] = shapely.set_precision(outlines[~valid], 1.0, mode="valid_output")
     return np.asarray(rounded)
 
 
