@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import sqlalchemy as sa
-from shapely import Polygon, box
+from shapely import Polygon, box, get_coordinates, hausdorff_distance
 from typer.testing import CliRunner
 
 from geo.crs import LocalFrame, Polygonal
 from geo.datum import Datum, from_wgs84
 from geo.errors import DatumSuspected
-from geo.polygon import canonical, cells, to_wkb
+from geo.polygon import canonical, cells, from_wkb, to_wkb
 from geo.vector import write_geojson
 from registry.cli import app
 from registry.parcels.counties import (
@@ -27,8 +27,8 @@ from registry.parcels.counties import (
     read_counties,
     save_counties,
 )
-from registry.parcels.models import CountyOutline, Parcel
-from tests.registry.land import Land, ground
+from registry.parcels.models import CountyOutline, Parcel, ParcelDraft
+from tests.registry.land import Land, ground, row
 
 NOW = datetime(2025, 3, 3, tzinfo=UTC)
 QUZHOU = Polygon([(118.6, 28.8), (119.0, 28.8), (119.0, 29.2), (118.6, 29.2)])
@@ -193,3 +193,45 @@ def test_the_command_loads_outlines_and_replaces_those_it_knows(land: Land, tmp_
         "330803": ("衢江区", "counties.geojson"),
         "330881": ("江山市", "省测绘院 2024"),
     }
+
+
+# ---- the whole way -----------------------------------------------------------------------------------------
+
+
+def test_a_file_from_a_web_map_comes_in_once_its_datum_is_declared(
+    land: Land, neighbours: list[Polygonal]
+) -> None:
+    """Beside four registered fields lies a fifth; the village traced it, with two it knew, from a web map."""
+    known_county(land)
+    truth = [*neighbours[:2], rough(1_200, 1_200, 5)]
+    moved = [from_wgs84(one, Datum.GCJ02) for one in truth]
+    path = land.file([row(n, one) for n, one in enumerate(moved, start=1)])
+
+    report = land.bring(land.village.first, path)
+    assert [(one.row, one.field, one.code) for one in report.problems] == [(0, "datum", "datum_suspected")]
+    assert report.drafts == []
+    said = report.problems[0].to_json()
+    assert "gcj02" in said["zh"]
+    assert "gcj02" in said["advice_zh"]
+
+    converted = land.bring(land.village.first, path, datum=Datum.GCJ02).require()
+    assert (converted.datum, len(converted.drafts)) == ("gcj02", 3)
+    with land.people.installation.database.read() as session:
+        drafts = [session.get_one(ParcelDraft, draft) for draft in converted.drafts]
+        written = json.loads(path.read_text(encoding="utf-8"))["features"]
+        for draft, real, feature in zip(drafts, truth, written, strict=True):
+            assert hausdorff_distance(from_wkb(draft.wkb), real) < 2e-8  # 2 mm
+            assert draft.source_wkb is not None
+            kept = get_coordinates(from_wkb(draft.source_wkb)).tolist()
+            assert kept == feature["geometry"]["coordinates"][0]  # what was uploaded stays as it came
+            assert draft.attributes["source"]["datum"] == "gcj02"
+
+
+def test_who_insists_on_the_datum_is_let_in_and_warned_where_it_leads(
+    land: Land, neighbours: list[Polygonal]
+) -> None:
+    known_county(land, outline=canonical(box(118.0, 28.8, 118.8105, 29.2)))
+    path = land.file([row(n, from_wgs84(one, Datum.GCJ02)) for n, one in enumerate(neighbours, start=1)])
+    report = land.bring(land.village.first, path, datum=Datum.WGS84).require()
+    assert (report.datum, len(report.drafts)) == ("wgs84", 4)
+    assert {one.code for one in report.warnings if one.field == "county"} == {"outside_county"}
