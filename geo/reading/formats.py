@@ -25,7 +25,7 @@ from geo.reading.gpx import read_gpx
 from geo.reading.hints import datum_hints
 from geo.reading.kml import read_kml
 from geo.reading.markup import load
-from geo.reading.rows import Read, Task
+from geo.reading.rows import Read, Task, understood
 from geo.reading.shapefile import read_shapefile
 
 Bounds = tuple[float, float, float, float]
@@ -70,6 +70,7 @@ def read(task: Task) -> Read:
             found = _single(unpacked.files[unpacked.main], task)
     else:
         found = _reader(task.kind)(Path(task.path), task)
+    found = replace(found, rows=understood(found.rows))
     if found.crs is None and not task.crs_declared:
         raise _no_system(found)
     return replace(found, hints=tuple(sorted({*found.hints, *datum_hints(_texts(found, names))})))

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from geo.errors import GeometryEmpty, GeometryNotPolygonal, GeometryUnreadable, GeoRefusal
 
 Attribute = str | int | float | None
@@ -64,23 +66,59 @@ class Task:
 
 
 def row_of(attributes: dict[str, Attribute], wkb: bytes | None, drawn: bytes | None = None) -> Row:
-    """Read the geometry here, where a crash costs nothing, and hand on what was understood.
+    """A row with its geometry as it stands in the file, if that can be a polygon.
 
-    Heights and measures are left out: land is an outline on the ellipsoid. Only polygons reach the reader of
-    binary geometry, so that no collection nested without end does.
+    Nothing else reaches the reader of binary geometry, so that no collection nested without end does.
     """
-    import shapely
-
     if wkb is None:
         return Row(attributes, None, GeometryEmpty(), drawn)
     kind = _kind(wkb)
     if kind is not None and kind not in _LAND:
         return Row(attributes, None, GeometryNotPolygonal(found=_KINDS.get(kind, f"type {kind}")), drawn)
+    return Row(attributes, wkb, None, drawn)
+
+
+def understood(rows: list[Row]) -> list[Row]:
+    """The rows with their geometry read and written again, or with the reason why it cannot be read.
+
+    It is read here, where a crash costs nothing, and what is handed on is what was understood. Heights and
+    measures are left out: land is an outline on the ellipsoid.
+    """
+    given = [row.wkb for row in rows if row.wkb is not None]
+    written = iter(_rewritten(given))
+    return [row if row.wkb is None else _with(row, next(written)) for row in rows]
+
+
+def _with(row: Row, written: bytes | GeometryUnreadable) -> Row:
+    if isinstance(written, bytes):
+        return Row(row.attributes, written, None, row.drawn)
+    return Row(row.attributes, None, written, row.drawn)
+
+
+def _rewritten(given: list[bytes]) -> list[bytes | GeometryUnreadable]:
+    """All at once; one by one only to say what is wrong with which."""
+    import shapely
+
+    array = np.empty(len(given), dtype=object)
+    array[:] = given
     try:
-        geometry = shapely.from_wkb(wkb)
-        return Row(attributes, shapely.to_wkb(geometry, output_dimension=2, byte_order=1), None, drawn)
+        shapes = shapely.from_wkb(array, on_invalid="ignore")
+    except (NotImplementedError, ValueError, TypeError):
+        return [_rewritten_one(wkb) for wkb in given]
+    written = shapely.to_wkb(shapes, output_dimension=2, byte_order=1)
+    return [
+        one if isinstance(one, bytes) else _rewritten_one(wkb)
+        for one, wkb in zip(written.tolist(), given, strict=True)
+    ]
+
+
+def _rewritten_one(wkb: bytes) -> bytes | GeometryUnreadable:
+    import shapely
+
+    try:
+        return bytes(shapely.to_wkb(shapely.from_wkb(wkb), output_dimension=2, byte_order=1))
     except (shapely.errors.GEOSException, ValueError, TypeError, NotImplementedError) as error:
-        return Row(attributes, None, GeometryUnreadable(reason=str(error)[:120]), drawn)
+        return GeometryUnreadable(reason=str(error)[:120])
 
 
 def _kind(wkb: bytes) -> int | None:
