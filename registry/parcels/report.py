@@ -193,6 +193,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "coordinates_out_of_range": "Check the coordinate system that the file states or that you declared.",
     "too_many_vertices": "Simplify the outline: points closer than the survey's accuracy say nothing.",
     "too_many_rings": "Divide the land into several parcels.",
+    "too_much_overlap": "Check that the file does not hold the same land many times over.",
     "too_many_cells": "Check the outline: land of this size is mostly a mistake; else divide it.",
 }
 """What to do about each code: one sentence."""
