@@ -65,7 +65,7 @@ from registry.evidence import rules as evidence
 from registry.issuance import rules as issuance
 from registry.language import Language, chosen, sentence, translate
 from registry.market import rules as market
-from registry.parcels import import_jobs, mapping, mappings, report
+from registry.parcels import counties, import_jobs, mapping, mappings, report
 from registry.parcels import rules as parcels
 from registry.programmes import rules as programmes
 from registry.projects import rules as projects
@@ -156,6 +156,7 @@ STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     parcels.MomentInvalid: UNPROCESSABLE,
     parcels.TenureNotLonger: UNPROCESSABLE,
     parcels.ImportRefused: UNPROCESSABLE,
+    counties.CountiesRefused: UNPROCESSABLE,
     parcels.OwnerUnstated: UNPROCESSABLE,
     parcels.MappingUnreadable: UNPROCESSABLE,
     report.RowRefused: UNPROCESSABLE,
