@@ -174,7 +174,7 @@ def _certificates(root: Path) -> list[tuple[str, Path]]:
 
 def _other_files(root: Path, keys: bool, secret: bool) -> Iterator[tuple[str, Path]]:
     for name, path in _files(root):
-        if name.startswith("certificates/") or (name == SECRET and not secret):
+        if name.startswith(("certificates/", "cache/")) or (name == SECRET and not secret):
             continue
         if keys or not name.startswith("keys/"):
             yield name, path

@@ -98,6 +98,11 @@ class Home:
         return self.path / "rasters"
 
     @property
+    def cache(self) -> Path:
+        """What can be made again at any time: shares of cells (`registry.transparency.doubled`)."""
+        return self.path / "cache"
+
+    @property
     def files(self) -> Path:
         """Uploads as they came, by their digest (`registry.files`)."""
         return self.path / "files"

@@ -18,6 +18,7 @@ from geo.errors import GeoRefusal
 from registry.accounts.models import MandateRow, Organisation
 from registry.accounts.service import NotFound
 from registry.cli.common import HomeOption, JsonOption, app, console, existing, progress_bar
+from registry.cli.land_audit import land_audit
 from registry.clock import clock_of
 from registry.database import Database, require_known
 from registry.files import FileStore
@@ -39,6 +40,9 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 @land_commands.callback()
 def land() -> None:
     """Land: parcels, their claims, and the outlines of counties."""
+
+
+land_commands.command("audit")(land_audit)
 
 
 @app.command("import")

@@ -6,7 +6,7 @@ Neighbours are found by 512 m cells of the national grid (`ParcelCell`); the ans
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import shapely
@@ -22,6 +22,7 @@ from registry.programmes.rules import Terms
 
 CM2_PER_M2: Final = 10_000
 _CELLS_PER_QUERY: Final = 5_000
+_V = TypeVar("_V", int, str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ _LIVE_PARCELS: Final = (
 )
 
 
-def in_chunks(values: list[int]) -> Iterator[list[int]]:
+def in_chunks(values: list[_V]) -> Iterator[list[_V]]:
     """Databases bound the number of values in one question."""
     for start in range(0, len(values), _CELLS_PER_QUERY):
         yield values[start : start + _CELLS_PER_QUERY]
