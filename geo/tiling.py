@@ -22,6 +22,8 @@ BUFFER: Final = 64
 SIMPLE_UNITS: Final = 4.0
 """Half a pixel on the screen, where a tile has 512: by so much an outline may be simplified."""
 
+_FRAME: Final = shapely.box(-BUFFER, -BUFFER, EXTENT + BUFFER, EXTENT + BUFFER)
+
 Properties = Mapping[str, str | int | float | bool]
 
 
@@ -81,18 +83,25 @@ def cut(tile: Tile, outlines: Sequence[Polygonal]) -> list[Any]:
         return []
     flat = shapely.transform(np.array(outlines, dtype=object), tile.to_units)
     simple = shapely.simplify(flat, SIMPLE_UNITS)
-    low, high = -float(BUFFER), float(EXTENT + BUFFER)
+    low, _, high, _ = _FRAME.bounds
     broken = ~shapely.is_valid(simple)
     simple[broken] = shapely.make_valid(simple[broken])
     west, north, east, south = shapely.bounds(simple).T
     across = (west < low) | (north < low) | (east > high) | (south > high)
-    simple[across] = shapely.intersection(simple[across], shapely.box(low, low, high, high))
+    simple[across] = shapely.intersection(simple[across], _FRAME)
     turned = shapely.orient_polygons(_rounded(simple), exterior_cw=False)
     kinds = np.where(shapely.is_empty(turned), -1, shapely.get_type_id(turned))
+    drawn = np.isin(kinds, (_POLYGON, _MULTIPOLYGON)) & ~_tiny(flat)
     return [
-        piece if kind in (_POLYGON, _MULTIPOLYGON) else _rest(piece, whole)
-        for piece, kind, whole in zip(turned, kinds.tolist(), flat, strict=True)
+        piece if keeps else _rest(piece, whole)
+        for piece, keeps, whole in zip(turned, drawn.tolist(), flat, strict=True)
     ]
+
+
+def _tiny(outlines: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which outlines are smaller than a dot."""
+    west, north, east, south = shapely.bounds(outlines).T
+    return np.asarray(np.maximum(east - west, south - north) <= 2 * SIMPLE_UNITS)
 
 
 def _rounded(outlines: NDArray[Any]) -> NDArray[Any]:
@@ -111,18 +120,27 @@ _MULTIPOLYGON: Final = 6
 
 
 def _rest(piece: Any, whole: Any) -> Any:
-    """What is left of a piece that is no polygon: its areas without the lines and points where it only
-    touches the tile; a dot where it was too small; else nothing.
+    """What a tile shows of land that rounding leaves no area of, or only with lines and points beside it: a
+    dot in the tile of its middle where it is tiny, a band where it is long and thin, None outside.
     """
-    areas = [part for part in shapely.get_parts(piece) if part.geom_type == "Polygon" and not part.is_empty]
-    if areas:
-        return shapely.orient_polygons(shapely.MultiPolygon(areas), exterior_cw=False)
     west, north, east, south = whole.bounds
-    x, y = round((west + east) / 2), round((north + south) / 2)
-    if max(east - west, south - north) > 2 * SIMPLE_UNITS or not (0 <= x < EXTENT and 0 <= y < EXTENT):
-        return None
-    half = int(SIMPLE_UNITS)
-    return shapely.orient_polygons(shapely.box(x - half, y - half, x + half, y + half), exterior_cw=False)
+    if max(east - west, south - north) <= 2 * SIMPLE_UNITS:
+        x, y = round((west + east) / 2), round((north + south) / 2)
+        half = int(SIMPLE_UNITS)
+        dot = shapely.box(x - half, y - half, x + half, y + half)
+        inside = 0 <= x < EXTENT and 0 <= y < EXTENT
+        return shapely.orient_polygons(dot, exterior_cw=False) if inside else None
+    areas = _areas(piece)
+    if not areas:
+        band = shapely.intersection(shapely.buffer(whole, SIMPLE_UNITS / 2), _FRAME)
+        areas = _areas(shapely.set_precision(band, 1.0, mode="valid_output"))
+    joined = areas[0] if len(areas) == 1 else shapely.MultiPolygon(areas)
+    return shapely.orient_polygons(joined, exterior_cw=False) if areas else None
+
+
+def _areas(piece: Any) -> list[Any]:
+    parts = shapely.get_parts(shapely.get_parts(piece))
+    return [part for part in parts if part.geom_type == "Polygon" and not part.is_empty]
 
 
 def encode(
