@@ -101,6 +101,44 @@ def demo_table(full: bool) -> tuple[dict[str, Any], str]:
     return figures, "\n".join(lines)
 
 
+# ---- land ---------------------------------------------------------------------------------------------------
+
+
+def land_claims_table(full: bool) -> tuple[dict[str, Any], str]:
+    """One parcel against a register of each size, on both databases and beside a tree in memory."""
+    from benchmarks.land import claims
+
+    figures = claims.measure(full)
+    return figures, claims.table(figures, _said(full))
+
+
+def land_races_table(full: bool) -> tuple[dict[str, Any], str]:
+    """Processes that race for ground: ten runs on each database, whatever is asked for."""
+    from benchmarks.land import races
+    from benchmarks.land.claims import fresh_databases
+
+    with fresh_databases() as urls:
+        figures = races.campaign(urls)
+    return figures, races.table(figures, _said(full))
+
+
+def land_audit_table(full: bool) -> tuple[dict[str, Any], str]:
+    """The whole register at once."""
+    from benchmarks.land import audit
+
+    figures = audit.measure(full)
+    return figures, audit.table(figures, _said(full))
+
+
+def _said(full: bool) -> str:
+    facts = about(full)
+    described = ", ".join(f"{name} {value}" for name, value in facts["machine"].items())
+    return (
+        f"Measured on {facts['measured_on']} by `{facts['command']}`, load of the last 15 minutes"
+        f" {os.getloadavg()[2]:.1f}. Machine: {described}."
+    )
+
+
 def _row(name: str, spread: dict[str, float], unit: str) -> str:
     places = 0 if unit == "MiB" else 2
     low, middle, high = (f"{spread[key]:.{places}f}" for key in ("min", "median", "max"))
@@ -110,6 +148,9 @@ def _row(name: str, spread: dict[str, float], unit: str) -> str:
 TABLES: Final[dict[str, Callable[[bool], tuple[dict[str, Any], str]]]] = {
     "ledger": ledger_table,
     "demo": demo_table,
+    "land-claims": land_claims_table,
+    "land-races": land_races_table,
+    "land-audit": land_audit_table,
 }
 
 

@@ -233,6 +233,23 @@ def _summed(runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
+def table(figures: dict[str, Any], said: str) -> str:
+    """The page's table."""
+    lines = [
+        said,
+        "",
+        "| database | runs | tries | claims | double claims in each run | tries a second |",
+        "| --- | ---: | ---: | ---: | --- | ---: |",
+    ]
+    for name, found in figures.items():
+        doubled = ", ".join(map(str, found["doubled"]))
+        lines.append(
+            f"| {name} | {found['runs']} | {found['tries']:,} | {found['claims']:,} | {doubled} "
+            f"| {found['tries_per_s']:,.0f} |"
+        )
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.land.races", description=__doc__)
     parser.add_argument("--racer", nargs=2, metavar=("URL", "NUMBER"), help="be one of the racers")

@@ -2,9 +2,9 @@
 in outside registries, at once (`geo.doubled`).
 
 The shares of cells are a cache in the home, found by a digest of the outlines' commitments: it may be
-deleted, and is made again when the register has changed. What is lit is judged exactly. Two live parcels on the same
-ground were explained in review or are a fault of the survey; two claims on it, in one pool on one day, are a
-double registration, whatever let them in.
+deleted, and is made again when the register has changed. What is lit is judged exactly. Two live parcels on
+the same ground were explained in review or are a fault of the survey; two claims on it, in one pool on one
+day, are a double registration, whatever let them in.
 """
 
 import hashlib
