@@ -101,7 +101,7 @@ def demo_table(full: bool) -> tuple[dict[str, Any], str]:
     return figures, "\n".join(lines)
 
 
-# ---- land ---------------------------------------------------------------------------------------------------
+# ---- land --------------------------------------------------------------------------------------------------
 
 
 def land_claims_table(full: bool) -> tuple[dict[str, Any], str]:

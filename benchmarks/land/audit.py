@@ -102,6 +102,8 @@ def _clocked(work: Any) -> tuple[float, Any]:
 
 def table(figures: dict[str, Any], said: str) -> str:
     """The page's table."""
+    planted = f"{PLANTED} planted registrations, {figures['planted_found']} found"
+    lit = f"{figures['planted_cells']:,} cells lit"
     return "\n".join(
         [
             said,
@@ -112,7 +114,6 @@ def table(figures: dict[str, Any], said: str) -> str:
             f"| load the index ({figures['index_mib']:.0f} MiB) | {figures['load_s']:.2f} |",
             f"| the whole command's work: list the register, load, sum, judge | {figures['whole_s']:.2f} |",
             f"| the first time, building the index | {figures['first_s']:.1f} |",
-            f"| with {PLANTED} planted registrations ({figures['planted_cells']:,} cells lit, "
-            f"{figures['planted_found']} found) | {figures['planted_s']:.2f} |",
+            f"| with {planted} ({lit}) | {figures['planted_s']:.2f} |",
         ]
     )

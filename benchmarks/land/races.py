@@ -241,11 +241,11 @@ def table(figures: dict[str, Any], said: str) -> str:
         "| database | runs | tries | claims | double claims in each run | tries a second |",
         "| --- | ---: | ---: | ---: | --- | ---: |",
     ]
-    for name, found in figures.items():
-        doubled = ", ".join(map(str, found["doubled"]))
+    for name, one in figures.items():
+        doubled = ", ".join(map(str, one["doubled"]))
         lines.append(
-            f"| {name} | {found['runs']} | {found['tries']:,} | {found['claims']:,} | {doubled} "
-            f"| {found['tries_per_s']:,.0f} |"
+            f"| {name} | {one['runs']} | {one['tries']:,} | {one['claims']:,} | {doubled} "
+            f"| {one['tries_per_s']:,.0f} |"
         )
     return "\n".join(lines)
 
