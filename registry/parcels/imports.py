@@ -17,21 +17,21 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
-import shapely
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from geo.crs import far_from_meridian
 from geo.datum import Datum
 from geo.examine import Declared, Examination, OutlineFault, Progress, examine_file, examine_parcels
-from geo.polygon import OverlapKind, OverlapRule, Polygonal, from_wkb, overlap
+from geo.polygon import OverlapKind, OverlapRule, Polygonal, from_wkb
 from geo.vector import ParcelFile
 from registry.accounts.service import load_organisation
 from registry.database import Database, lock_named
 from registry.files import FileStore
 from registry.machine import Mandate, NotAuthorised, Role
+from registry.parcels.bulk_ground import overlaps_of_many
 from registry.parcels.counties import Batch, check_datum, outside_county
-from registry.parcels.ground import CM2_PER_M2, live_neighbours, meeting, overlap_facts, overlap_rule
+from registry.parcels.ground import CM2_PER_M2, overlap_facts, overlap_rule
 from registry.parcels.headings import propose_columns
 from registry.parcels.import_models import ParcelImport
 from registry.parcels.mapping import (
@@ -442,23 +442,17 @@ def _on_live_ground(
     session: Session, rows: Sequence[ExaminedRow], rule: OverlapRule, own: Sequence[str]
 ) -> list[RowProblem]:
     """Overlap check at submission: what the drafts share with parcels that are somebody's already."""
-    touched = {int(cell) for row in rows for cell in row.cells}
-    live = live_neighbours(session, touched, except_parcels=frozenset(own))
-    if not live:
-        return []
-    ids = list(live)
-    tree = shapely.STRtree([live[id_][1] for id_ in ids])
-    found = []
-    for row in rows:
-        near = [ids[int(n)] for n in sorted(tree.query(row.geometry))]
-        met = meeting(row.geometry, [live[id_][1] for id_ in near])
-        for id_ in (id_ for id_, meets in zip(near, met, strict=True) if meets):
-            status, outline = live[id_]
-            shared = overlap(row.geometry, outline, rule)
-            if shared.kind is not OverlapKind.NONE:
-                warning = LiesOnParcel(parcel=id_, status=status, **overlap_facts(shared))
-                found.append(RowProblem.of(row.number, warning, shared=shared.geometry))
-    return found
+    found = overlaps_of_many(
+        session, [row.wkb for row in rows], [row.cells for row in rows], rule, except_parcels=frozenset(own)
+    )
+    return [
+        RowProblem.of(
+            rows[place].number,
+            LiesOnParcel(parcel=one.parcel, status=one.status, **overlap_facts(one.overlap)),
+            shared=one.overlap.geometry,
+        )
+        for place, one in found
+    ]
 
 
 # ---- taking in ---------------------------------------------------------------------------------------------
