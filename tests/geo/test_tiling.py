@@ -1,5 +1,7 @@
 """Tiles: what they show of an outline covers it, tile by tile, within what the zoom can tell."""
 
+from typing import Any
+
 import mapbox_vector_tile
 import numpy as np
 import pytest
@@ -34,7 +36,7 @@ def test_the_pieces_of_an_outline_cover_it_within_what_the_zoom_can_tell(
 ) -> None:
     turn = np.linspace(0, 2 * np.pi, len(radii), endpoint=False)
     ring = np.column_stack([np.cos(turn), np.sin(turn)]) * np.array(radii)[:, None] * size + PLACE
-    outline = shapely.make_valid(Polygon(ring).difference(Point(PLACE).buffer(hole * size * 0.2)))
+    outline: Any = shapely.make_valid(Polygon(ring).difference(Point(PLACE).buffer(hole * size * 0.2)))
     if outline.geom_type not in ("Polygon", "MultiPolygon") or outline.is_empty:
         return
     pieces = []
@@ -71,7 +73,7 @@ def test_a_strip_too_thin_to_draw_is_a_band_across_its_tiles() -> None:
 
 def test_shells_turn_as_the_format_wants_and_holes_the_other_way() -> None:
     """A positive area by the surveyor's formula with y downward, 4.3.4.4 of the specification."""
-    ring = Point(PLACE).buffer(0.02).difference(Point(PLACE).buffer(0.01))
+    ring: Any = Point(PLACE).buffer(0.02).difference(Point(PLACE).buffer(0.01))
     x, y = tile_position(*PLACE)
     tile = Tile(11, int(x * 2**11), int(y * 2**11))
     (piece,) = cut(tile, [ring])
