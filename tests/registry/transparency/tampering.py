@@ -85,7 +85,7 @@ def other_value(column: sa.Column[Any], value: Any) -> Any:
             return {**value, "x": 1}
         case list():
             return [*value, "x"]
-    kind = {int: 7, bytes: b"x", str: "x", bool: True, dict: {"x": 1}}
+    kind = {int: 7, bytes: b"x", str: "x", bool: True, dict: {"x": 1}, object: ["x"]}
     return kind[column.type.python_type]
 
 

@@ -159,8 +159,9 @@ def test_a_change_in_any_logged_column_is_found_and_named(life: Life) -> None:
             tried |= {change.table.name for change in changed}
         assert held(life, log) == []
     empty = {table.name for table in compared_tables()} - tried - {"checkpoint"}
-    # nobody remarks, erases or splits a parcel in this story; see `records` and `projects`
+    # nobody remarks, erases, splits a parcel, disputes or files evidence in this story; see those rooms
     elsewhere = {"annotation", "erasure", "succession", "parcel_lineage"}
+    elsewhere |= {"outside_claim", "dispute_decision", "evidence_file"}
     assert empty <= elsewhere
 
 
