@@ -6,8 +6,9 @@ database that does not answer) and what is wrong with a published log one line a
 prints for programs. The commands are in the modules beside this one, each by what it is for.
 """
 
+import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from sqlalchemy.exc import ArgumentError, OperationalError
 
@@ -50,11 +51,27 @@ def main() -> None:
             for language in ("zh", "en"):
                 if language in row:
                     errors.print(f"    {row[language]}", soft_wrap=True)
+        for line in _overlaps(refusal.facts):
+            errors.print(f"  {line}", soft_wrap=True, markup=False)
         sys.exit(REFUSED)
     except (OSError, OperationalError, ArgumentError) as fault:
         reason = str(fault.orig if isinstance(fault, OperationalError) else fault).partition("\n")[0]
         errors.print(f"[red]failed[/red] {type(fault).__name__}: {reason}", soft_wrap=True)
         sys.exit(FAILED)
+
+
+def _overlaps(facts: Mapping[str, object]) -> Iterator[str]:
+    """The neighbours that a refused claim names, each with the ground it shares as GeoJSON where it is
+    drawn.
+    """
+    listed = facts.get("overlaps")
+    for one in listed if isinstance(listed, list) else []:
+        yield (
+            f"{one['parcel']}: {one['overlap_m2']} m2, {one['overlap_mu']} mu, a share of "
+            f"{one['candidate_share']} and {one['neighbour_share']} of the other"
+        )
+        if one.get("overlap") is not None:
+            yield json.dumps(one["overlap"])
 
 
 def _rows(facts: Mapping[str, object]) -> list[dict[str, object]]:

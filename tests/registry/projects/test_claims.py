@@ -1,5 +1,6 @@
 """Ground is claimed once: (ground x period x pool), whatever the programme, whoever comes first (I4)."""
 
+import json
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from shapely import affinity
 from sqlalchemy.orm import Session
 
+import registry.cli as command_line
 from geo.crs import area_m2
 from geo.polygon import Polygonal, canonical, polygonal
 from registry.database import Base, Database
@@ -495,7 +497,8 @@ def test_less_than_an_overlap_is_not_credited_twice_either(empty: Session) -> No
     first = _running("first", ground(0, 0))
     verdict = _asked(empty, ground(99.995, 0), first)
     assert verdict.slivers == verdict.refused == ()
-    assert verdict.area_cm2 - verdict.credited_cm2 == pytest.approx(5_000, abs=150)  # corners are kept to 0.1 mm
+    given_up = verdict.area_cm2 - verdict.credited_cm2  # corners are kept to 0.1 mm
+    assert given_up == pytest.approx(5_000, abs=150)
 
 
 def test_another_programme_does_not_claim_the_days_before_either(empty: Session) -> None:
@@ -527,6 +530,22 @@ def test_a_refusal_draws_the_ground_that_is_claimed_already(land: Land, neighbou
     assert area_m2(drawn) == pytest.approx(facts["overlap_m2"], rel=1e-4)
     assert shapely.area(shapely.difference(drawn, shapely.buffer(mine, 1e-7))) == 0
     assert facts["overlaps"][0]["overlap"] == facts["overlap"]
+
+
+def test_the_command_line_tells_the_overlap_too(
+    land: Land, neighbours: Pair, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    land.registered(land.village.first, land.eligible(land.village, ground(0, 0)))
+    parcel = land.eligible(neighbours, ground(40, 0), overlap_reason="neighbour_withdraws")
+    project = land.submitted(neighbours.first, parcel)
+    land.validated(project)
+    monkeypatch.setattr(command_line, "app", lambda: land.register(project))
+    with pytest.raises(SystemExit) as ended:
+        command_line.main()
+    assert ended.value.code == 2
+    told, drawn = capsys.readouterr().err.splitlines()[-2:]
+    assert "6000" in told
+    assert json.loads(drawn)["type"] == "Polygon"
 
 
 def test_an_outline_of_too_many_vertices_is_left_out_and_it_is_said() -> None:
