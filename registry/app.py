@@ -1,5 +1,7 @@
 """The web server of one installation: rooms, log, pages and documentation put together."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -7,6 +9,7 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.concurrency import run_in_threadpool
 
 from registry import problem
 from registry.accounts import routes as accounts
@@ -78,6 +81,7 @@ def create_app(installation: Installation) -> FastAPI:
         summary="From a polygon to a certificate that a stranger can check",
         description=ABOUT,
         version=version("tanhui"),
+        lifespan=_lifespan,
         docs_url=None,
         redoc_url=None,
         openapi_url=f"{PREFIX}/openapi.json",
@@ -108,6 +112,13 @@ def create_app(installation: Installation) -> FastAPI:
     app.add_middleware(SafeHeaders)
     _document(app)
     return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """While the server runs; when it stops, imports that wait are dropped and said to be interrupted."""
+    yield
+    await run_in_threadpool(app.state.import_jobs.close)
 
 
 def service_router(publisher: Publisher) -> APIRouter:

@@ -110,6 +110,7 @@ def delete_mapping(session: Session, organisation: str, name: str, revision: int
     row = load_saved(session, organisation, name)
     require_revision(row, revision)
     session.delete(row)
+    session.flush()
 
 
 def require_revision(row: SavedMapping, revision: int | None) -> None:
