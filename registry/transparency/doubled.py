@@ -150,7 +150,7 @@ def _outlines(session: Session) -> tuple[list[Outline], int]:
     outside = sa.select(
         OutsideClaim.id, sa.literal(0), OutsideClaim.commitment, sa.false(), OutsideClaim.wkb.is_(None)
     ).where(OutsideClaim.status == "declared")
-    rows = [*session.execute(wanted).tuples(), *session.execute(outside).tuples()]
+    rows = [*session.execute(wanted), *session.execute(outside)]
     kept = [
         Outline(name, version, keyed, bool(runs)) for name, version, keyed, runs, gone in rows if not gone
     ]
@@ -164,13 +164,11 @@ def _holdings(session: Session) -> dict[tuple[str, int], list[Holding]]:
         LandClaim.parcel_id, LandClaim.parcel_version, LandClaim.id, LandClaim.project_id, LandClaim.pool,
         LandClaim.from_on, LandClaim.to_on,
     ).where(LandClaim.status == "active")  # fmt: skip
-    for parcel, version, claim, project, pool, from_on, to_on in session.execute(running).tuples():
+    for parcel, version, claim, project, pool, from_on, to_on in session.execute(running):
         held = Holding(claim, project, frozenset((pool,)), DateRange(from_on, to_on))
         found.setdefault((parcel, version), []).append(held)
     declared = sa.select(OutsideClaim.id, OutsideClaim.pools, OutsideClaim.from_on, OutsideClaim.to_on)
-    for claim, pools, from_on, to_on in session.execute(
-        declared.where(OutsideClaim.status == "declared")
-    ).tuples():
+    for claim, pools, from_on, to_on in session.execute(declared.where(OutsideClaim.status == "declared")):
         found[claim, 0] = [Holding(claim, None, frozenset(pools.split(",")), DateRange(from_on, to_on))]
     return found
 

@@ -524,7 +524,8 @@ def test_a_refusal_draws_the_ground_that_is_claimed_already(land: Land, neighbou
     )
     land.validated(project)
     facts = refused(land, project)
-    drawn = shapely.geometry.shape(facts["overlap"])
+    drawn = polygonal(shapely.geometry.shape(facts["overlap"]))
+    assert isinstance(drawn, shapely.Polygon)
     assert facts["overlap"]["type"] == "Polygon"
     assert drawn.exterior.is_ccw
     assert area_m2(drawn) == pytest.approx(facts["overlap_m2"], rel=1e-4)
@@ -544,7 +545,7 @@ def test_the_command_line_tells_the_overlap_too(
         command_line.main()
     assert ended.value.code == 2
     told, drawn = capsys.readouterr().err.splitlines()[-2:]
-    assert "6000" in told
+    assert "a share of 0.6 and 0.6 of the other" in told
     assert json.loads(drawn)["type"] == "Polygon"
 
 
