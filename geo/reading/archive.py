@@ -16,9 +16,9 @@ RATIO_FREE_BYTES: Final = 1 << 20  # small archives may pack well
 _SHAPEFILE: Final = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 _ABOUT: Final = (".prj", ".cpg")
 """Read here and kept from GDAL, which would look for them beside the .shp."""
-_DATA: Final = (".shp", ".gpkg", ".geojson", ".json", ".kml", ".gpx", ".parquet", ".geoparquet")
-_TABLE: Final = (".csv",)
-"""May lie beside a data set, as a legend does; it is the data set if there is no other."""
+_DATA: Final = (".shp", ".gpkg", ".geojson", ".kml", ".gpx", ".parquet", ".geoparquet")
+_BESIDE: Final = (".csv", ".json")
+"""May lie beside a data set, as legends and descriptions do; it is the data set if there is no other."""
 _NESTED: Final = (".zip", ".kmz", ".7z", ".rar", ".gz", ".tar", ".tgz", ".bz2", ".xz")
 _OTHER_FORMATS: Final = (
     (".gml", "GML"),
@@ -63,7 +63,7 @@ def unpack(task: Task) -> Unpacked:
 
 def _check_format(members: list[zipfile.ZipInfo]) -> None:
     """Name a format that is not read, if the archive holds nothing else."""
-    if any(_ending(m) in (*_DATA, *_TABLE) and not _is_debris(m) for m in members):
+    if any(_ending(m) in (*_DATA, *_BESIDE) and not _is_debris(m) for m in members):
         return
     names = [m.filename.lower() for m in members]
     for ending, found in _OTHER_FORMATS:
@@ -100,7 +100,7 @@ def _check_member(member: zipfile.ZipInfo) -> None:
 
 def _choose(members: list[zipfile.ZipInfo], wanted: str | None) -> tuple[str, dict[str, zipfile.ZipInfo]]:
     """The main member's extension and the members of its data set by theirs."""
-    main = [m for m in members if _ending(m) in _DATA] or [m for m in members if _ending(m) in _TABLE]
+    main = [m for m in members if _ending(m) in _DATA] or [m for m in members if _ending(m) in _BESIDE]
     if not main:
         names = ", ".join(sorted(_name(m) for m in members))[:80] or "nothing"
         raise NotAShapefile(reason="member_missing", detail=f"no .shp among {names}")

@@ -1,5 +1,6 @@
 """From a file to rows: which reader, and what holds for all of them."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
@@ -12,6 +13,7 @@ from geo.errors import (
     CrsDatumUnknown,
     CrsMeridianUnknown,
     CrsZoneToConfirm,
+    EncodingUnknown,
     FormatUnsupported,
     PrjMissing,
 )
@@ -31,6 +33,7 @@ from geo.reading.shapefile import read_shapefile
 Bounds = tuple[float, float, float, float]
 """West, south, east, north."""
 
+_NO_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
 _HINT_ROWS: Final = 1000
 _EASTINGS_M: Final = (100e3, 900e3)  # of a zone of 3 or 6 degrees whose meridian has 500 km
 _ZONES: Final = {zone: f"EPSG:{4513 + zone - 25}" for zone in range(25, 46)} | {
@@ -70,10 +73,19 @@ def read(task: Task) -> Read:
             found = _single(unpacked.files[unpacked.main], task)
     else:
         found = _reader(task.kind)(Path(task.path), task)
+    _check_text(found)
     found = replace(found, rows=understood(found.rows))
     if found.crs is None and not task.crs_declared:
         raise _no_system(found)
     return replace(found, hints=tuple(sorted({*found.hints, *datum_hints(_texts(found, names))})))
+
+
+def _check_text(found: Read) -> None:
+    """Refuse characters that no database keeps: NUL, and halves of a pair, which JSON can spell."""
+    for number, row in enumerate(found.rows, start=1):
+        for name, value in row.attributes.items():
+            if _NO_TEXT.search(name) or (isinstance(value, str) and _NO_TEXT.search(value)):
+                raise EncodingUnknown(encoding=found.encoding, row=number, field=_NO_TEXT.sub("?", name)[:60])
 
 
 def _single(file: Path, task: Task) -> Read:

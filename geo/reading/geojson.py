@@ -21,16 +21,27 @@ from geo.errors import (
 from geo.reading.hints import datum_hints
 from geo.reading.packing import Points, multipolygon_wkb, polygon_wkb
 from geo.reading.rows import Attribute, Read, Row, Task, row_of
+from geo.reading.text import code_page
 
 
 def read_geojson(path: Path, task: Task) -> Read:
-    """Read a FeatureCollection or Feature (RFC 7946); a `crs` member of the older draft is honoured."""
+    """Read a FeatureCollection or Feature (RFC 7946); a `crs` member of the older draft is honoured.
+
+    It is UTF-8 unless another encoding is declared.
+    """
     try:
-        document = json.loads(path.read_bytes().decode("utf-8-sig"), parse_constant=_no_constant)
-    except UnicodeDecodeError as error:
-        raise NotGeoJson(reason="not_utf8", detail=f"byte {error.start}") from error
+        return _read(path, task)
     except RecursionError as error:
         raise NotGeoJson(reason="nesting", detail="brackets nest too deep") from error
+
+
+def _read(path: Path, task: Task) -> Read:
+    encoding = "utf-8" if task.encoding is None else code_page(task.encoding, "encoding")
+    try:
+        text = path.read_bytes().decode(encoding).removeprefix("\ufeff")
+        document = json.loads(text, parse_constant=_no_constant)
+    except UnicodeDecodeError as error:
+        raise NotGeoJson(reason="not_utf8", detail=f"byte {error.start} is not {encoding}") from error
     except ValueError as error:
         raise NotGeoJson(reason="not_json", detail=str(error)[:80]) from error
     features = _features(document)
@@ -39,7 +50,8 @@ def read_geojson(path: Path, task: Task) -> Read:
     rows = [_geojson_row(number, feature) for number, feature in enumerate(features, start=1)]
     said = {k: v for k, v in document.items() if k not in ("features", "properties", "geometry")}
     hints = datum_hints(str(value)[:500] for value in said.values())
-    return Read(rows, _geojson_crs(document), "geojson", "utf-8", "format", "geojson", hints=hints)
+    source = "format" if task.encoding is None else "declared"
+    return Read(rows, _geojson_crs(document), "geojson", encoding, source, "geojson", hints=hints)
 
 
 def _no_constant(name: str) -> float:
@@ -73,6 +85,8 @@ def _geojson_row(number: int, feature: Any) -> Row:
     if not isinstance(properties, dict):
         raise NotGeoJson(reason="structure", detail=f"the properties of feature {number} are not an object")
     attributes = {str(k): _json_value(v) for k, v in properties.items()}
+    if "id" in feature:
+        attributes.setdefault("id", _json_value(feature["id"]))
     shape = feature.get("geometry")
     if shape is None:
         return Row(attributes, None, GeometryEmpty())
@@ -87,7 +101,9 @@ def _json_value(value: Any) -> Attribute:
         return int(value)
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    if value is None or isinstance(value, str | int | float):
+    if isinstance(value, int):
+        return value if abs(value) < 1 << 63 else str(value)
+    if value is None or isinstance(value, str | float):
         return value
     return json.dumps(value, ensure_ascii=False, sort_keys=True)
 

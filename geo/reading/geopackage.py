@@ -126,7 +126,7 @@ def _gpkg_crs(database: sqlite3.Connection, srs: Any) -> str | None:
         return None
     organization, code, definition = found
     if str(organization).upper() == "EPSG":
-        return f"EPSG:{int(code)}"
+        return f"EPSG:{code}"
     return str(definition)
 
 

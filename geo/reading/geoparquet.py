@@ -57,7 +57,7 @@ def read_geoparquet(path: Path, task: Task) -> Read:
             )  # of the file: a schema that Arrow wrote beside it may say less
             outlines = _outlines(file.schema_arrow, said)
             rows = list(_rows(file, outlines, task))
-    except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError, OSError) as error:
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError, UnicodeDecodeError, OSError) as error:
         raise NotGeoParquet(reason="unreadable", detail=str(error).partition("\n")[0][:80]) from error
     hints = datum_hints(_texts(said))
     return Read(rows, outlines.crs, "parquet", "utf-8", "format", "parquet", crs_member="crs", hints=hints)

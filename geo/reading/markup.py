@@ -74,7 +74,7 @@ def load(path: Path, declared: str | None) -> Markup:
     """
     raw = path.read_bytes()
     codec, source = _encoding(raw, declared)
-    data = decoded(raw, codec, "XML").encode()
+    data = decoded(raw, codec, "XML").lstrip().encode()
     seeker = _Seeker()
     _feed(seeker.parser, data, lambda: seeker.root is not None)
     assert seeker.root is not None, "Expat says so itself when there is no element"

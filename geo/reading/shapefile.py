@@ -1,5 +1,6 @@
 """Shapefiles, read with a GDAL that has no other driver, in the encoding that the file was written in."""
 
+import itertools
 import math
 import struct
 from pathlib import Path
@@ -9,6 +10,9 @@ from geo.errors import EncodingUnknown, NotAShapefile, TooManyFeatures
 from geo.reading.rows import Attribute, Read, Task, row_of
 from geo.reading.text import code_page
 
+MAX_NAME_BYTES: Final = 10
+_CUT: Final = ("incomplete multibyte sequence", "unexpected end of data")
+"""What Python says of text that ends within a character."""
 ALLOWED_DRIVERS: Final = frozenset({"ESRI Shapefile", "MEM", "Memory"})
 _LANGUAGE_DRIVERS: Final = {0x4D: "gb18030", 0x7A: "gb18030", 0x4F: "big5", 0x78: "big5", 0x03: "cp1252"}
 
@@ -27,14 +31,13 @@ def read_shapefile(files: dict[str, Path], task: Task) -> Read:
     if len(geometries) != count:
         detail = f"{len(geometries)} of {count} records could be read"
         raise NotAShapefile(reason="counts_differ", detail=detail)
-    encoding, source = _encoding(files, task, names, columns)
-    decoded = [_text(name, encoding, 0, name) for name in names]
+    widths = _widths(files[".dbf"], len(names))
+    encoding, source = _encoding(files, task, names, columns, widths)
+    decoded = _unique([_text(name, encoding, 0, name, MAX_NAME_BYTES) for name in names])
+    fields = list(zip(decoded, columns, widths, strict=True))
     rows = []
     for i in range(count):
-        attributes: dict[str, Attribute] = {
-            name: _cell(column[i], encoding, i + 1, name)
-            for name, column in zip(decoded, columns, strict=True)
-        }
+        attributes = {name: _cell(column[i], encoding, i + 1, name, width) for name, column, width in fields}
         rows.append(row_of(attributes, geometries[i]))
     crs = _system(files[".prj"]) if ".prj" in files else None
     return Read(rows, crs, "shapefile", encoding, source, "shapefile", crs_member=".prj")
@@ -103,25 +106,50 @@ def _column(values: Any, dtype: str) -> list[Any]:
     return list(values.tolist())
 
 
-def _cell(value: Any, encoding: str, row: int, name: str) -> Attribute:
+def _widths(dbf: Path, count: int) -> list[int]:
+    """Bytes of each text field, by its descriptor; 0 for others, and for all unless `count` are there."""
+    with dbf.open("rb") as file:
+        head = file.read(32)
+        described = file.read(max(0, struct.unpack("<H", head[8:10])[0] - 32)).partition(b"\r")[0]
+    fields = [described[at : at + 32] for at in range(0, len(described) - 31, 32)]
+    widths = [field[16] + 256 * field[17] if field[11:12] == b"C" else 0 for field in fields]
+    return widths if len(widths) == count else [0] * count
+
+
+def _unique(names: list[str]) -> list[str]:
+    """A second field of the same name, as ten bytes make them, gets a number."""
+    found: list[str] = []
+    for name in names:
+        numbered = (f"{name}_{n}" for n in itertools.count(2))
+        found.append(name if name not in found else next(one for one in numbered if one not in names))
+    return found
+
+
+def _cell(value: Any, encoding: str, row: int, name: str, width: int) -> Attribute:
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return None
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, int | float):
         return value
-    return _text(str(value), encoding, row, name)
+    return _text(str(value), encoding, row, name, width)
 
 
-def _text(latin: str, encoding: str, row: int, name: str) -> str:
+def _text(latin: str, encoding: str, row: int, name: str, width: int) -> str:
+    """Text of a field of so many bytes. A field that is full may end within a character, as programs cut it
+    there: what is left of that character shows as U+FFFD.
+    """
+    raw = latin.encode("iso-8859-1")
     try:
-        return latin.encode("iso-8859-1").decode(encoding)
+        return raw.decode(encoding)
     except UnicodeDecodeError as error:
+        if width and len(raw) >= width and error.end == len(raw) and error.reason in _CUT:
+            return raw[: error.start].decode(encoding) + "\ufffd"
         raise EncodingUnknown(encoding=encoding, row=row, field=name) from error
 
 
 def _encoding(
-    files: dict[str, Path], task: Task, names: list[str], columns: list[list[Any]]
+    files: dict[str, Path], task: Task, names: list[str], columns: list[list[Any]], widths: list[int]
 ) -> tuple[str, str]:
     """Declared by the caller, by .cpg, by the language byte of the .dbf; else strict UTF-8, else GB18030."""
     if task.encoding is not None:
@@ -132,10 +160,11 @@ def _encoding(
         language = dbf.read(30)[29]
     if language in _LANGUAGE_DRIVERS:
         return _LANGUAGE_DRIVERS[language], "ldid"
-    texts = [*names, *(v for column in columns for v in column if isinstance(v, str))]
-    raw = b"\n".join(text.encode("iso-8859-1") for text in texts)
+    named = [(name, MAX_NAME_BYTES) for name in names]
+    texts = [(v, w) for c, w in zip(columns, widths, strict=True) for v in c if isinstance(v, str)]
     try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError:
+        for text, width in (*named, *texts):
+            _text(text, "utf-8", 0, "", width)
+    except EncodingUnknown:
         return "gb18030", "guess"
     return "utf-8", "guess"
