@@ -70,7 +70,7 @@ def test_field_names_of_ten_bytes_may_be_cut_and_may_be_the_same(tmp_path: Path)
 def test_an_archive_of_several_shapefiles_needs_the_name_of_one(tmp_path: Path) -> None:
     write_zipped_shapefile(tmp_path / "a.zip", [FeatureRow(1, SQUARE, {"n": 1})], 4490, stem="小班")
     write_zipped_shapefile(tmp_path / "b.zip", [FeatureRow(1, SQUARE, {"n": 2})], 4490, stem="道路")
-    members = {}
+    members: dict[str, bytes] = {}
     for part in ("a.zip", "b.zip"):
         with zipfile.ZipFile(tmp_path / part) as one:
             members |= {f"成果/{name}": one.read(name) for name in one.namelist()}
