@@ -4,7 +4,7 @@ The outlines are the operator's to load (`tanhui land counties`); none are shipp
 neighbours and words speak. They are evidence: nothing is ever refused for lying beyond a county's line.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from geo.crs import LocalFrame, Polygonal
+from geo.crs import Floats, LocalFrame, Polygonal
 from geo.datum import Datum, judge_datum, may_be_shifted, on_mainland
 from geo.errors import DatumSuspected
 from geo.polygon import from_wkb, neighbouring_cells, to_wkb
@@ -30,7 +30,7 @@ REACH_CELLS: Final = 3  # 1.5 km: more than BD-09 moves anything in China
 _ROWS_ASKED: Final = 1_000
 _ROWS_WEIGHED: Final = 200
 _CELLS_OF_A_ROW: Final = 64
-_CELLS_LOADED: Final = 600
+_CELLS_LOADED: Final = 300
 
 
 class OutsideCounty(RowRefused):
@@ -163,15 +163,14 @@ def check_datum(
 
 def gather_evidence(session: Session, batch: Batch, except_parcels: Collection[str] = ()) -> LandEvidence:
     """What is registered around a batch, cheaply: of at most 1,000 rows, evenly spread, it is asked whether
-    anything is near, and of at most 200 of these, and 600 cells, the parcels are loaded.
+    anything is near, and of at most 200 of these, and 300 cells, the parcels are loaded.
     """
     asked = _spread(np.arange(len(batch.wkb)), _ROWS_ASKED)
     around = {int(n): _around(batch.cells[int(n)]) for n in asked}
     occupied = _occupied(session, around.values())
-    beside = [n for n, reach in around.items() if np.isin(reach, occupied).any()]
+    beside = [n for n, reach in around.items() if not occupied.isdisjoint(reach)]
     chosen = [int(n) for n in _spread(np.array(beside, dtype=np.int64), _ROWS_WEIGHED)]
-    wanted = _cells_of(chosen, around, occupied)
-    registered = live_neighbours(session, wanted, except_parcels)
+    registered = live_neighbours(session, _cells_of(chosen, around, occupied), except_parcels)
     rows = sorted({*chosen, *(int(n) for n in _spread(asked, max(_ROWS_WEIGHED - len(chosen), 0)))})
     county_of = [batch.county_of[n] for n in rows]
     known = county_outlines(session, {code for code in county_of if code})
@@ -183,30 +182,27 @@ def gather_evidence(session: Session, batch: Batch, except_parcels: Collection[s
     )
 
 
-def _around(cells: Sequence[int]) -> NDArray[np.int64]:
+def _around(cells: Sequence[int]) -> list[int]:
     """The cells within 1.5 km of a row's, of at most 64 of its own."""
     own = _spread(np.asarray(cells, dtype=np.int64), _CELLS_OF_A_ROW)
-    return neighbouring_cells(own, REACH_CELLS)
+    near: list[int] = neighbouring_cells(own, REACH_CELLS).tolist()
+    return near
 
 
-def _occupied(session: Session, around: Collection[NDArray[np.int64]]) -> NDArray[np.int64]:
+def _occupied(session: Session, around: Iterable[list[int]]) -> set[int]:
     """Which of the cells hold a parcel."""
-    if not around:
-        return np.empty(0, dtype=np.int64)
     found: set[int] = set()
-    for some in in_chunks([int(cell) for cell in np.unique(np.concatenate(list(around)))]):
+    for some in in_chunks(sorted({cell for reach in around for cell in reach})):
         wanted = sa.select(ParcelCell.cell).where(ParcelCell.cell.in_(some)).distinct()
         found.update(session.scalars(wanted))
-    return np.array(sorted(found), dtype=np.int64)
+    return found
 
 
-def _cells_of(
-    rows: Sequence[int], around: Mapping[int, NDArray[np.int64]], occupied: NDArray[np.int64]
-) -> set[int]:
-    """The occupied cells around rows, row after row until there are 600."""
+def _cells_of(rows: Sequence[int], around: Mapping[int, list[int]], occupied: set[int]) -> set[int]:
+    """The occupied cells around rows, row after row until there are 300."""
     wanted: set[int] = set()
     for n in rows:
-        wanted.update(int(cell) for cell in around[n][np.isin(around[n], occupied)])
+        wanted.update(occupied.intersection(around[n]))
         if len(wanted) >= _CELLS_LOADED:
             break
     return wanted
@@ -235,12 +231,15 @@ def _outside(batch: Batch, known: Mapping[str, tuple[str, Polygonal]]) -> Iterat
         rows = np.flatnonzero(codes == code)
         shapes = shapely.from_wkb([batch.wkb[int(n)] for n in rows])
         shapely.prepare(outline)
-        for at in np.flatnonzero(~shapely.intersects(outline, shapes)):
-            distance_m = _distance_m(outline, shapes[at])
-            yield int(rows[at]), OutsideCounty(county=code, name=name, distance_m=distance_m)
+        away = np.flatnonzero(~shapely.intersects(outline, shapes))
+        for at, distance_m in zip(away, _distances_m(outline, shapes[away]), strict=True):
+            yield int(rows[at]), OutsideCounty(county=code, name=name, distance_m=round(float(distance_m)))
 
 
-def _distance_m(outline: Polygonal, shape: Polygonal) -> int:
-    """About how far apart two outlines are, in whole metres."""
-    frame = LocalFrame.around(shape)
-    return round(frame.to_metres(outline).distance(frame.to_metres(shape)))
+def _distances_m(outline: Polygonal, shapes: NDArray[np.object_]) -> Floats:
+    """About how far shapes lie from a county's outline, in metres."""
+    scale = np.array(LocalFrame.around(outline).metres_per_degree())
+    county = shapely.transform(outline, lambda xy: xy * scale)
+    shapely.prepare(county)
+    apart: Floats = shapely.distance(county, shapely.transform(shapes, lambda xy: xy * scale))
+    return apart
