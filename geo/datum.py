@@ -17,6 +17,7 @@ import numpy as np
 import pyproj
 import shapely
 from numpy.typing import NDArray
+from shapely import Polygon
 
 from geo.crs import (
     DENSIFY_STEP_DEG,
@@ -243,6 +244,7 @@ _LEAST_BORDER_M: Final = 20.0
 _ON_GROUND_SHARE: Final = 0.01
 _IN_COUNTY_SHARE, _OUT_OF_COUNTY_SHARE = 0.99, 0.5
 _MOST_VERTICES: Final = 20_000
+_MOST_VERTICES_WEIGHED: Final = 200_000
 _AROUND_DEG: Final = np.array([-0.02, -0.02, 0.02, 0.02])  # more than BD-09 moves
 
 
@@ -347,12 +349,12 @@ def judge_datum(
     """
     rows = _weighed_rows(shapes, registered, counties, county_of)
     some = [shapes[n] for n in rows]
-    ground = _Ground.of([one for one in registered if shapely.get_num_coordinates(one) <= _MOST_VERTICES])
+    ground = _Ground.of(registered)
     homes = [counties.get(county_of[n] or "") for n in rows]
     stated = _Standing.of(some, ground, homes)
     found = []
     for datum in SHIFTED:
-        moved = _Standing.of([to_wgs84(shape, datum) for shape in some], ground, homes)
+        moved = _Standing.of([_moved_back(shape, datum) for shape in some], ground, homes)
         found.append(_compared(datum, stated, moved, hints))
     best = max(found, key=lambda one: (one.wins, one.points - 2 * one.against))
     hypothesis = best.datum if best.wins else Datum.AS_STATED
@@ -375,7 +377,15 @@ def _weighed_rows(
         near[np.unique(shapely.STRtree(registered).query(shapely.box(*boxes.T))[0])] = True
     beside = _spread(np.flatnonzero(near), MOST_ROWS_WEIGHED)
     others = _spread(np.flatnonzero(known & ~near), MOST_ROWS_WEIGHED - len(beside))
-    return [int(n) for n in sorted([*beside, *others])]
+    rows = np.concatenate([beside, others])
+    vertices = shapely.get_num_coordinates(np.array([shapes[n] for n in rows], dtype=object))
+    fitting = (vertices <= _MOST_VERTICES) & (np.cumsum(vertices) <= _MOST_VERTICES_WEIGHED)
+    return sorted(int(n) for n in rows[fitting])
+
+
+def _moved_back(shape: Polygonal, datum: Datum) -> Polygonal:
+    """`to_wgs84` of the vertices alone: for weighing that is near enough, and its work is bounded."""
+    return map_rings(shape, lambda ring: unshifted(ring, datum))
 
 
 def _spread(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
@@ -444,9 +454,10 @@ class _Ground:
 
     @classmethod
     def of(cls, registered: Sequence[Polygonal]) -> "_Ground | None":
-        if not registered:
-            return None
         array = np.array(registered, dtype=object)
+        array = array[shapely.get_num_coordinates(array) <= _MOST_VERTICES]
+        if not len(array):
+            return None
         west, south, east, north = shapely.total_bounds(array)
         frame = LocalFrame(float(west + east) / 2, float(south + north) / 2)
         outlines = _in_metres(array, frame)
@@ -462,6 +473,7 @@ class _Ground:
 def _in_metres(shapes: NDArray[np.object_], frame: LocalFrame) -> NDArray[np.object_]:
     scale, origin = np.array(frame.metres_per_degree()), np.array([frame.lon_deg, frame.lat_deg])
     moved: NDArray[np.object_] = shapely.transform(shapes, lambda xy: (xy - origin) * scale)
+    moved[~shapely.is_valid(moved)] = Polygon()  # a needle that rounding has turned over says nothing
     return moved
 
 
@@ -543,4 +555,6 @@ def _share_in(shape: Polygonal, home: Polygonal | None) -> float:
         return (_IN_COUNTY_SHARE + _OUT_OF_COUNTY_SHARE) / 2
     if shapely.covers(home, shape):
         return 1.0
+    if not shapely.is_valid(shape):
+        return (_IN_COUNTY_SHARE + _OUT_OF_COUNTY_SHARE) / 2
     return float(shapely.intersection(shape, home).area / shape.area)

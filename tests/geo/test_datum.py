@@ -289,6 +289,19 @@ def test_a_batch_alone_is_not_suspected() -> None:
     assert not judged([]).suspected
 
 
+def test_needles_and_giants_are_weighed_in_bounded_time_or_left_out() -> None:
+    """Outlines a tenth of a millimetre wide, which no transform keeps valid, and one of 60,000 vertices."""
+    x, y = QUZHOU
+    needles = [Polygon([(x, y + n * 1e-3), (x + 0.01, y + n * 1e-3 + 2e-9), (x + 0.02, y + n * 1e-3 + 2e-9)])
+               for n in range(50)]  # fmt: skip
+    turn = np.linspace(0, 2 * np.pi, 60_000, endpoint=False)
+    giant = Polygon(np.column_stack([x + 0.01 * np.cos(turn), y + 0.01 * np.sin(turn)]))
+    counties: dict[str, Polygonal] = {"330802": shapely.box(x, y, x + 0.015, y + 1)}
+    verdict = judged([*needles, giant], [*needles, giant], counties, "330802")
+    assert not verdict.suspected
+    assert verdict.weighed == 50
+
+
 def test_somebodys_ground_claimed_twice_is_no_datum() -> None:
     """Overlaps that a shift would remove are evidence, not proof: here a village claims its neighbour's."""
     registered = [degrees_box(QUZHOU[0] + 0.002 * n, QUZHOU[1], 190, 400) for n in range(12)]
