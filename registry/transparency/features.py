@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
+import orjson
 import shapely
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -78,6 +79,7 @@ class Feature:
     properties: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
+        """For orjson: the geometry is spelled already."""
         return {
             "type": "Feature",
             "id": self.id,
@@ -228,7 +230,9 @@ _NEAREST: Final = (
 
 
 def parcel_page(session: Session, question: Question) -> Page:
-    """One page of parcels. Exact: a parcel is in a box when its public outline meets it."""
+    """One page of parcels. Exact: a parcel is in a box when its public outline meets it. How many match is
+    said on the first page.
+    """
     found: list[Any] = []
     after = question.after
     while len(found) <= question.limit:
@@ -239,7 +243,8 @@ def parcel_page(session: Session, question: Question) -> Page:
         after = rows[-1].parcel_id
     kept = found[: question.limit]
     following = encode_cursor(kept[-1].parcel_id) if len(found) > question.limit else None
-    return Page(tuple(_features(session, kept)), following, _matched(session, question))
+    matched = _matched(session, question) if question.after is None else None
+    return Page(tuple(_features(session, kept)), following, matched)
 
 
 def parcel_feature(session: Session, parcel: str) -> Feature | None:
@@ -485,8 +490,6 @@ def _box_meets(outline: Polygonal | None, boxes: Sequence[Bounds]) -> bool:
     return outline is not None and any(shapely.intersects(outline, shapely.box(*box)) for box in boxes)
 
 
-def geometry_json(outline: Polygonal) -> dict[str, Any]:
+def geometry_json(outline: Polygonal) -> orjson.Fragment:
     """GeoJSON (RFC 7946): shells anticlockwise."""
-    turned = shapely.orient_polygons(outline, exterior_cw=False)
-    made: dict[str, Any] = shapely.geometry.mapping(turned)
-    return made
+    return orjson.Fragment(shapely.to_geojson(shapely.orient_polygons(outline, exterior_cw=False)))

@@ -4,12 +4,12 @@ Only CRS84 is offered. A client that is told of EPSG:4490 asks for boxes in lati
 nothing, without an error; every client understands CRS84.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
 
+import orjson
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
@@ -299,8 +299,7 @@ def _answer(
         answer = tagged(request, text.encode(), HTML, MAX_AGE_S)
         answer.headers["Content-Language"] = language.value
     else:
-        spelled = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-        answer = tagged(request, spelled, media_type, MAX_AGE_S)
+        answer = tagged(request, orjson.dumps(content), media_type, MAX_AGE_S)
     for name, value in ANYBODY.items():
         answer.headers[name] = value
     return answer

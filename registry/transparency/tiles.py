@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
+import orjson
 import sqlalchemy as sa
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
@@ -77,8 +78,6 @@ class Recent:
 @router.get("/parcels.json")
 def description(request: Request, running: Running, session: Reading) -> Response:
     """TileJSON 3.0, with how many parcels are in which state, so that the page knows what it will see."""
-    import orjson
-
     said = _recent(request).get("tilejson", lambda: describe(session))
     base = str(request.base_url).rstrip("/")
     content = orjson.dumps({**said, "tiles": [f"{base}/tiles/parcels/{{z}}/{{x}}/{{y}}.mvt"]})
