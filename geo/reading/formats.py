@@ -35,6 +35,7 @@ Bounds = tuple[float, float, float, float]
 
 _NO_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
 _HINT_ROWS: Final = 1000
+_ROWS_AT_ONCE: Final = 10_000
 _EASTINGS_M: Final = (100e3, 900e3)  # of a zone of 3 or 6 degrees whose meridian has 500 km
 _ZONES: Final = {zone: f"EPSG:{4513 + zone - 25}" for zone in range(25, 46)} | {
     zone: f"EPSG:{4491 + zone - 13}" for zone in range(13, 24)
@@ -82,6 +83,15 @@ def read(task: Task) -> Read:
 
 def _check_text(found: Read) -> None:
     """Refuse characters that no database keeps: NUL, and halves of a pair, which JSON can spell."""
+    for start in range(0, len(found.rows), _ROWS_AT_ONCE):
+        some = [row.attributes for row in found.rows[start : start + _ROWS_AT_ONCE]]
+        texts = {value for row in some for value in row.values() if isinstance(value, str)}
+        if _NO_TEXT.search("\n".join(texts.union(*some))):
+            _refuse_text(found)
+
+
+def _refuse_text(found: Read) -> None:
+    """Name the first row and field that has such characters."""
     for number, row in enumerate(found.rows, start=1):
         for name, value in row.attributes.items():
             if _NO_TEXT.search(name) or (isinstance(value, str) and _NO_TEXT.search(value)):

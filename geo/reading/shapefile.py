@@ -3,6 +3,7 @@
 import itertools
 import math
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,10 +36,11 @@ def read_shapefile(files: dict[str, Path], task: Task) -> Read:
     encoding, source = _encoding(files, task, names, columns, widths)
     decoded = _unique([_text(name, encoding, 0, name, MAX_NAME_BYTES) for name in names])
     fields = list(zip(decoded, columns, widths, strict=True))
-    rows = []
-    for i in range(count):
-        attributes = {name: _cell(column[i], encoding, i + 1, name, width) for name, column, width in fields}
-        rows.append(row_of(attributes, geometries[i]))
+    read = _columns(fields, encoding) if fields else [()] * count
+    rows = [
+        row_of(dict(zip(decoded, values, strict=True)), geometry)
+        for values, geometry in zip(read, geometries, strict=True)
+    ]
     crs = _system(files[".prj"]) if ".prj" in files else None
     return Read(rows, crs, "shapefile", encoding, source, "shapefile", crs_member=".prj")
 
@@ -122,6 +124,36 @@ def _unique(names: list[str]) -> list[str]:
     for name in names:
         numbered = (f"{name}_{n}" for n in itertools.count(2))
         found.append(name if name not in found else next(one for one in numbered if one not in names))
+    return found
+
+
+def _columns(fields: list[tuple[str, list[Any], int]], encoding: str) -> Iterable[tuple[Attribute, ...]]:
+    """The values of each row. Columns are decoded one after the other; what is wrong is said of the first
+    row that has something wrong.
+    """
+    found: list[list[Attribute]] = []
+    faults: list[EncodingUnknown] = []
+    for name, column, width in fields:
+        try:
+            found.append(_column_cells(column, encoding, name, width))
+        except EncodingUnknown as fault:
+            faults.append(fault)
+    if faults:
+        raise min(faults, key=lambda fault: int(str(fault.facts["row"])))
+    return zip(*found, strict=True)
+
+
+def _column_cells(column: list[Any], encoding: str, name: str, width: int) -> list[Attribute]:
+    """The values of one column; a text that stands in many rows is decoded once."""
+    known: dict[str, Attribute] = {}
+    found: list[Attribute] = []
+    for row, value in enumerate(column, start=1):
+        if type(value) is not str:
+            found.append(_cell(value, encoding, row, name, width))
+            continue
+        if value not in known:
+            known[value] = _text(value, encoding, row, name, width)
+        found.append(known[value])
     return found
 
 
