@@ -131,6 +131,8 @@ def measure(base: str) -> dict[str, Any]:
             "matched": body.get("numberMatched"),
         }
     found["tiles"] = list(tiles(client, (x, y), said["maxzoom"]))
+    for path in ("/", "/map.svg", "/api/v1/public/parcels.geojson"):
+        found[f"{path} ms"], _ = timed(lambda asked=path: client.get(asked), 3)  # type: ignore[misc]
     return found
 
 

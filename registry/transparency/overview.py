@@ -4,12 +4,12 @@ Nothing here names a private person, and outlines are generalised: a map for eve
 the metre.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+import orjson
 import shapely
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -184,20 +184,6 @@ class PublicParcel:
     masked: bool
     outline: Polygonal
 
-    def feature(self) -> dict[str, Any]:
-        return {
-            "type": "Feature",
-            "geometry": json.loads(shapely.to_geojson(self.outline)),
-            "properties": {
-                "code": self.code,
-                "county": self.county,
-                "village": self.village,
-                "area_mu": float(self.area_mu),
-                "status": self.status,
-                "masked": self.masked,
-            },
-        }
-
     def for_map(self) -> ParcelOutline:
         return ParcelOutline(self.code, tuple(_ring(ring) for ring in _rings(self.outline)))
 
@@ -220,8 +206,33 @@ def public_parcel(row: ParcelPublic, status: str) -> PublicParcel:
     )  # fmt: skip
 
 
-def feature_collection(parcels: list[PublicParcel]) -> dict[str, Any]:
-    return {"type": "FeatureCollection", "features": [parcel.feature() for parcel in parcels]}
+def feature_collection(session: Session) -> bytes:
+    """Every public parcel as GeoJSON, by code. For a part of them there is `/ogc`."""
+    rows = session.execute(
+        sa.select(
+            ParcelPublic.code, ParcelPublic.county, ParcelPublic.village, ParcelPublic.area_mu,
+            ParcelPublic.masked, ParcelPublic.wkb, Parcel.status,
+        )
+        .join(Parcel, Parcel.id == ParcelPublic.parcel_id)
+        .order_by(ParcelPublic.code, ParcelPublic.parcel_id)
+    ).all()  # fmt: skip
+    outlines = shapely.to_geojson(shapely.from_wkb([row.wkb for row in rows]))
+    features = [
+        {
+            "type": "Feature",
+            "geometry": orjson.Fragment(outline),
+            "properties": {
+                "code": row.code,
+                "county": row.county,
+                "village": row.village,
+                "area_mu": float(row.area_mu),
+                "status": row.status,
+                "masked": row.masked,
+            },
+        }
+        for row, outline in zip(rows, outlines, strict=True)
+    ]
+    return orjson.dumps({"type": "FeatureCollection", "features": features})
 
 
 def _rings(outline: Polygonal) -> list[Any]:

@@ -21,7 +21,6 @@ from registry.transparency.overview import (
     entries,
     feature_collection,
     leaf_of,
-    public_parcels,
     summary,
 )
 from registry.transparency.trace import trace
@@ -61,9 +60,7 @@ def read_summary(session: Reading) -> dict[str, Any]:
     responses={200: {"content": {"application/geo+json": {}}}, **PUBLIC_PROBLEMS},
 )
 def parcels_geojson(request: Request, session: Reading) -> Response:
-    collection = feature_collection(public_parcels(session))
-    content = json.dumps(collection, ensure_ascii=False, separators=(",", ":")).encode()
-    return tagged(request, content, "application/geo+json", max_age=30)
+    return tagged(request, feature_collection(session), "application/geo+json", max_age=30)
 
 
 @router.get(

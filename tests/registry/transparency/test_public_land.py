@@ -1,6 +1,7 @@
 """What is public of land: simplified outlines, and squares where somebody asked not to be seen."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import shapely
@@ -22,10 +23,12 @@ from geo.outline import (
 )
 from geo.polygon import canonical, from_wkb
 from registry.accounts.service import NotFound
+from registry.database import Database
 from registry.machine import Mandate, Role
 from registry.parcels.models import Parcel, ParcelVersion
 from registry.parcels.public import ParcelPublic, rebuild_public, refresh_public, set_masked
 from registry.records.service import EraseRecord
+from registry.transparency.features import Question, parcels_asked_for
 from tests.registry.land import Land, ground
 from tests.registry.people import People
 
@@ -188,3 +191,25 @@ def test_rows_can_be_made_again_and_an_erased_outline_is_gone(land: Land) -> Non
     erase = EraseRecord(commitment=commitment, index=index)
     land.people.together(land.registry.first, land.registry.second, "record.erase", erase)
     assert shown_of(land, last) is None and len(rows()) == 3
+
+
+def test_a_small_box_and_a_tile_are_found_by_their_indexes(sqlite_url: str) -> None:
+    """SQLite says how it will look; a plan that walks all parcels would be right and slow."""
+    database = Database(sqlite_url)
+    box = (118.80, 28.90, 118.82, 28.92)
+    asked = parcels_asked_for(sa.select(ParcelPublic.parcel_id), Question(boxes=(box,), after="x"))
+    low, high = place_range(12, 3399, 1705)
+    counted = sa.select(sa.func.count()).where(ParcelPublic.place.between(low, high))
+    with database.read() as session:
+
+        def plan(statement: sa.Select[Any]) -> str:
+            spelled = statement.compile(session.connection(), compile_kwargs={"literal_binds": True})
+            rows = session.execute(sa.text(f"explain query plan {spelled}"))
+            return "\n".join(str(row.detail) for row in rows)
+
+        small = plan(asked.order_by(ParcelPublic.parcel_id).limit(10))
+        tile = plan(counted)
+    database.dispose()
+    assert "MATERIALIZE near" in small and "ix_parcel_public_box" in small
+    assert "SCAN parcel_public" not in small
+    assert "COVERING INDEX ix_parcel_public_place" in tile
