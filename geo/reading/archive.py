@@ -57,7 +57,7 @@ def unpack(task: Task) -> Unpacked:
             main, chosen = _choose([m for m in members if not _is_debris(m)], task.layer)
             files = {ending: _unpack_member(archive, m, ending, task) for ending, m in chosen.items()}
             return Unpacked(files, main, tuple(_name(m) for m in members))
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, struct.error, zlib.error) as error:
+    except (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, EOFError, OSError) as error:
         raise ArchiveRefused(reason="damaged", detail=str(error)[:80]) from error
 
 

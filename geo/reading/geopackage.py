@@ -32,7 +32,7 @@ def read_geopackage(path: Path, task: Task) -> Read:
             database.execute("PRAGMA trusted_schema=OFF")
             database.execute("PRAGMA query_only=ON")
             return _read_layer(database, task)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise NotAGeoPackage(reason="unreadable", detail=str(error)[:80]) from error
 
 
