@@ -300,6 +300,19 @@ class GeometryInvalid(GeoRefusal):
     template = "The outline is not valid ({reason}) at longitude {lon}, latitude {lat}."
 
 
+class GeometryBeyondRepair(GeometryInvalid):
+    """An invalid outline for which nothing is proposed. `why` is one of: too_many_vertices,
+    too_many_crossings, nothing_left, changes_too_much, not_land (`geo.repair.NoRepair`), or not_tried in a
+    file with very many invalid outlines.
+    """
+
+    code = "geometry_beyond_repair"
+    template = (
+        "The outline is not valid ({reason}) at longitude {lon}, latitude {lat}; "
+        "no repair is proposed ({why})."
+    )
+
+
 class CoordinatesOutOfRange(GeoRefusal):
     code = "coordinates_out_of_range"
     template = "The coordinate ({x}, {y}) is not a place that the coordinate system can describe."

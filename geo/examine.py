@@ -26,12 +26,12 @@ from shapely.geometry.base import BaseGeometry
 from geo import batch, pairs
 from geo.crs import Floats, Polygonal, crs_text
 from geo.datum import Datum, check_datum_fits
-from geo.errors import GeoRefusal, ReaderStopped
+from geo.errors import GeometryBeyondRepair, GeometryInvalid, GeoRefusal, ReaderStopped
 from geo.polygon import Overlap, OverlapKind, OverlapRule, to_wkb
 from geo.ragged import Ints, Shapes, starts
 from geo.reading import worker
 from geo.reading.rows import Attribute, Read, Task
-from geo.repair import Repair, propose_repair
+from geo.repair import Repair, judge_repair
 from geo.vector import (
     Limits,
     ParcelFile,
@@ -206,7 +206,12 @@ def _outlines(
         shapes, crs, datum=declared.datum, swapped=declared.swapped, progress=_told(progress, OUTLINES)
     )
     refused = {**recorded.refused, **problems}
-    repairs = _repairs(recorded.invalid, declared)
+    repairs, why = _repairs(recorded.invalid, declared)
+    refused |= {
+        row: GeometryBeyondRepair(**refused[row].facts, why=word)
+        for row, word in why.items()
+        if isinstance(refused[row], GeometryInvalid)
+    }
     taken = {row: one for row, one in repairs.items() if declared.repairs.get(row + 1) == one.sha256}
     if taken:
         recorded = _with_repairs(recorded, taken)
@@ -240,19 +245,27 @@ def _outline_fault(number: int, refusal: GeoRefusal, repair: Repair | None) -> O
     return OutlineFault(fault.row, fault.field, fault.value, fault.code, fault.template, fault.facts, repair)
 
 
-def _repairs(invalid: Mapping[int, Polygonal], declared: Declared) -> dict[int, Repair]:
-    """Proposals for invalid outlines; those that were accepted before come first, then the file's order."""
+def _repairs(
+    invalid: Mapping[int, Polygonal], declared: Declared
+) -> tuple[dict[int, Repair], dict[int, str]]:
+    """Proposals for invalid outlines, and why there is none for the others; those that were accepted before
+    come first, then the file's order.
+    """
     accepted = {number - 1 for number in declared.repairs}
-    found = {}
+    found: dict[int, Repair] = {}
+    why = dict.fromkeys(invalid, "not_tried")
     work = _REPAIR_WORK
     for row in sorted(invalid, key=lambda row: (row not in accepted, row)):
         work -= int(shapely.get_num_coordinates(invalid[row])) ** 2 + _REPAIR_EACH
         if work < 0:
             break
-        repair = propose_repair(invalid[row])
-        if repair is not None:
-            found[row] = repair
-    return found
+        judged = judge_repair(invalid[row])
+        if isinstance(judged, Repair):
+            found[row] = judged
+            del why[row]
+        else:
+            why[row] = judged.value
+    return found, why
 
 
 def _with_repairs(recorded: batch.Recorded, taken: Mapping[int, Repair]) -> batch.Recorded:

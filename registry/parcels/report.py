@@ -190,6 +190,9 @@ ADVICE: Final[Mapping[str, str]] = {
     "geometry_invalid": (
         "Correct the outline at the place named, or accept the outline that is proposed by its digest."
     ),
+    "geometry_beyond_repair": (
+        "Draw the outline again around the place named; nothing sensible can be made of it as it is."
+    ),
     "coordinates_out_of_range": "Check the coordinate system that the file states or that you declared.",
     "too_many_vertices": "Simplify the outline: points closer than the survey's accuracy say nothing.",
     "too_many_rings": "Divide the land into several parcels.",
@@ -271,7 +274,9 @@ def geojson(geometry: Polygonal) -> Any:
 
 
 def repair_json(repair: Repair, outlines: bool) -> dict[str, Any]:
-    """A proposed outline: its digest, by which it is accepted, the fault's place, and what it changes."""
+    """A proposed outline: its digest, by which it is accepted, the fault's place, and what it changes;
+    `outlines` adds the ground that it adds and removes, and every place where the drawn outline meets itself.
+    """
     before = repair.area_before_m2
     plain: dict[str, Any] = {
         "sha256": repair.sha256,
@@ -282,7 +287,15 @@ def repair_json(repair: Repair, outlines: bool) -> dict[str, Any]:
         "area_after_m2": round(repair.area_after_m2, 2),
         "change_ppm": repair.change_ppm,
     }
-    return plain | {"outline": geojson(repair.geometry)} if outlines else plain
+    if not outlines:
+        return plain
+    drawn = {"outline": repair.geometry, "added": repair.added, "removed": repair.removed}
+    places = [list(place) for place in repair.places]
+    return (
+        plain
+        | {name: None if one is None else geojson(one) for name, one in drawn.items()}
+        | {"places": places}
+    )
 
 
 @cache

@@ -144,6 +144,25 @@ def test_an_invalid_outline_brings_a_proposal_and_is_replaced_by_it_when_that_is
     assert other.faults[0].repair == expected and not other.repaired
 
 
+def test_an_outline_without_a_way_out_says_why(tmp_path: Path) -> None:
+    """A scribble, a line to and fro, a knot in a ring of too many points, and one that can be mended."""
+    rng = np.random.default_rng(1)
+    scribble = Polygon(rng.uniform(0, 0.01, (200, 2)) + np.array([X, Y]))
+    line = Polygon([(X, Y), (X + 0.002, Y), (X + 0.001, Y)])
+    turn = np.linspace(0, 6.2, 2_500)
+    ring = np.column_stack([X + 0.01 * np.cos(turn), Y + 0.01 * np.sin(turn)])
+    knot = Polygon([*ring, (X + 0.02, Y - 0.001), (X + 0.021, Y), (X + 0.02, Y), (X + 0.021, Y - 0.001)])
+    file = written(tmp_path / "bad.geojson", [scribble, line, knot, BOW_TIE])
+    faults = examine_file(file, Declared(), rule=None).faults
+    assert [(one.code, one.facts.get("why")) for one in faults] == [
+        ("geometry_beyond_repair", "too_many_crossings"),
+        ("geometry_beyond_repair", "nothing_left"),
+        ("geometry_beyond_repair", "too_many_vertices"),
+        ("geometry_invalid", None),
+    ]
+    assert [one.repair is not None for one in faults] == [False, False, False, True]
+
+
 def test_what_the_uploader_declares_is_done_to_every_row(tmp_path: Path) -> None:
     shapes = [stand(X + k / 100, Y, 0.002, k) for k in range(3)]
     straight = examine_file(written(tmp_path / "a.geojson", shapes), Declared(), rule=None)
