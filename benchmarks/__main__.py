@@ -104,6 +104,14 @@ def demo_table(full: bool) -> tuple[dict[str, Any], str]:
 # ---- land --------------------------------------------------------------------------------------------------
 
 
+def land_import_table(full: bool) -> tuple[dict[str, Any], str]:
+    """A county's parcels imported with all checks, and the demo's through the whole service."""
+    from benchmarks.land import imports
+
+    figures = imports.measure(full)
+    return figures, imports.table(figures, _said(full))
+
+
 def land_claims_table(full: bool) -> tuple[dict[str, Any], str]:
     """One parcel against a register of each size, on both databases and beside a tree in memory."""
     from benchmarks.land import claims
@@ -148,6 +156,7 @@ def _row(name: str, spread: dict[str, float], unit: str) -> str:
 TABLES: Final[dict[str, Callable[[bool], tuple[dict[str, Any], str]]]] = {
     "ledger": ledger_table,
     "demo": demo_table,
+    "land-import": land_import_table,
     "land-claims": land_claims_table,
     "land-races": land_races_table,
     "land-audit": land_audit_table,
