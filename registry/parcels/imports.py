@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
-from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +22,7 @@ from sqlalchemy.orm import Session
 from geo.crs import far_from_meridian
 from geo.datum import Datum
 from geo.examine import Declared, Examination, OutlineFault, Progress, examine_file, examine_parcels
-from geo.polygon import OverlapKind, OverlapRule, Polygonal, from_wkb
+from geo.polygon import OverlapKind, OverlapRule
 from geo.vector import ParcelFile
 from registry.accounts.service import load_organisation
 from registry.database import Database, lock_named
@@ -64,6 +63,8 @@ from registry.programmes.service import published_programme, terms_of
 
 NAMESPACE: Final = uuid.UUID("0c8f1d4e-51f0-5b83-9a64-3f1de2c75b10")
 IMPORTERS: Final = (Role.COLLECTIVE, Role.OPERATOR)
+GROUND, DRAFTS = "ground", "drafts"
+"""Steps of an import after those of `geo.examine`."""
 UNKNOWN_KEY: Final = "—"
 MOST_DRAWN: Final = 1_000
 """Outlines that a page draws of a file."""
@@ -117,7 +118,7 @@ class Upload:
         return str(uuid.uuid5(NAMESPACE, f"{organisation}/{self.sha256}"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ExaminedRow:
     """A row without faults: canonical outline in EPSG:4490 (ISO WKB), its cells, its fields, the outline as
     it was uploaded, and the change in area (ppm) of a repair that was accepted.
@@ -130,10 +131,6 @@ class ExaminedRow:
     fields: Mapping[str, Read]
     source_wkb: bytes | None
     repair_ppm: int | None
-
-    @cached_property
-    def geometry(self) -> Polygonal:
-        return from_wkb(self.wkb)
 
     @property
     def key(self) -> str:
@@ -202,14 +199,24 @@ def import_file(
     if known is not None:
         return known
     examined = examine_upload(path, upload, declared, terms, mapping or load_mapping(), now.date(), progress)
+    tell = progress or _silent
+    tell(GROUND, 0, 1)
     with database.read() as session:
         judged = judge(session, importer, examined, terms)
+    tell(GROUND, 1, 1)
     if judged.problems or dry_run:
         return report_of(importer, examined, judged, dry_run=dry_run)
     with path.open("rb") as content:
         files.put(content)
+    tell(DRAFTS, 0, examined.file.count)
     with database.write() as session:
-        return take_in(session, importer, examined, judged, now, kept=True)
+        report = take_in(session, importer, examined, judged, now, kept=True)
+    tell(DRAFTS, examined.file.count, examined.file.count)
+    return report
+
+
+def _silent(step: str, done: int, total: int) -> None:
+    """For whom nobody waits."""
 
 
 def check_importer(session: Session, importer: Mandate, declared: Declaration) -> None:
@@ -442,16 +449,17 @@ def _on_live_ground(
     session: Session, rows: Sequence[ExaminedRow], rule: OverlapRule, own: Sequence[str]
 ) -> list[RowProblem]:
     """Overlap check at submission: what the drafts share with parcels that are somebody's already."""
-    found = overlaps_of_many(
-        session, [row.wkb for row in rows], [row.cells for row in rows], rule, except_parcels=frozenset(own)
+    shared = overlaps_of_many(
+        session, [row.wkb for row in rows], [row.cells for row in rows], rule, frozenset(own)
     )
     return [
         RowProblem.of(
-            rows[place].number,
-            LiesOnParcel(parcel=one.parcel, status=one.status, **overlap_facts(one.overlap)),
-            shared=one.overlap.geometry,
+            rows[at].number,
+            LiesOnParcel(parcel=found.parcel, status=found.status, **overlap_facts(found.overlap)),
+            shared=found.overlap.geometry,
         )
-        for place, one in found
+        for at, found in shared
+        if found.overlap.kind is not OverlapKind.NONE
     ]
 
 
