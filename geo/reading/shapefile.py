@@ -66,7 +66,7 @@ def _check_shapefile(files: dict[str, Path]) -> int:
     records, header, length = struct.unpack("<IHH", dbf[4:12])
     if rest or records != count:
         raise NotAShapefile(reason="counts_differ", detail=f"{count} outlines and {records} attribute rows")
-    if len(dbf) < header + records * length:
+    if length < 1 or len(dbf) < header + records * length:
         raise NotAShapefile(reason="truncated", detail=".dbf ends early")
     for offset, size in struct.iter_unpack(">ii", shx[100:]):
         if offset < 50 or size < 2 or 2 * offset + 8 + 2 * size > len(shp):

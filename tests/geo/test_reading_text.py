@@ -11,7 +11,14 @@ import pyarrow.parquet
 import pytest
 from shapely import Polygon, box
 
-from geo.errors import ArchiveRefused, CrsUnknown, EncodingUnknown, NotGeoJson, NotGeoParquet
+from geo.errors import (
+    ArchiveRefused,
+    CrsUnknown,
+    EncodingUnknown,
+    NotAShapefile,
+    NotGeoJson,
+    NotGeoParquet,
+)
 from geo.vector import FeatureRow, read_parcels, write_zipped_shapefile
 from tests.geo.files import archive, geopackage, kml, kml_polygon, placemark, read_here
 from tests.geo.test_vector import repacked
@@ -173,3 +180,19 @@ def test_xml_may_begin_with_a_blank_line(tmp_path: Path) -> None:
 def test_a_description_beside_the_data_is_left_alone(tmp_path: Path) -> None:
     members = {"land.geojson": json.dumps(feature()).encode(), "metadata.json": b"{}", "codes.csv": b"a,b\n"}
     assert len(read_here(archive(tmp_path / "a.zip", members)).rows) == 1
+
+
+def test_a_table_whose_rows_have_no_bytes_is_refused(tmp_path: Path) -> None:
+    table = bytearray(dbf({b"n": (3, [b"1"])}))
+    table[10:12] = b"\x00\x00"
+    table = table[: 33 + 32]
+    rows = [FeatureRow(1, SQUARE, {"n": 1})]
+    write_zipped_shapefile(tmp_path / "plain.zip", rows, 4490)
+    with pytest.raises(NotAShapefile) as refusal:
+        read_parcels(repacked(tmp_path / "plain.zip", tmp_path / "made.zip", {".dbf": bytes(table)}))
+    assert refusal.value.facts["reason"] == "truncated"
+
+
+def test_names_in_an_archive_and_of_columns_may_speak_of_the_datum(tmp_path: Path) -> None:
+    members = {"GCJ02/land.geojson": json.dumps(feature(properties={"bd09_x": 1})).encode()}
+    assert read_here(archive(tmp_path / "a.zip", members)).hints == ("bd09", "gcj02")
