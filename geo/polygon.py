@@ -50,6 +50,7 @@ __all__ = [
     "from_wkb",
     "intersection",
     "judge_overlaps",
+    "judge_together",
     "kind_of",
     "neighbouring_cells",
     "overlap",
@@ -271,7 +272,11 @@ def judge_overlaps(candidate: Polygonal, neighbours: Sequence[Polygonal], rule: 
     If the slivers together exceed `sliver_share_at_most` of the candidate, all of them are refused: many thin
     strips are as much ground as one wide one. Each pair was already held to the share of its smaller parcel.
     """
-    found = [overlap(candidate, neighbour, rule) for neighbour in neighbours]
+    return judge_together([overlap(candidate, neighbour, rule) for neighbour in neighbours], rule)
+
+
+def judge_together(found: list[Overlap], rule: OverlapRule) -> list[Overlap]:
+    """What a candidate shares with each neighbour, its slivers judged together (`judge_overlaps`)."""
     together = sum(one.candidate_share for one in found if one.kind is OverlapKind.SLIVER)
     if together <= rule.sliver_share_at_most:
         return found

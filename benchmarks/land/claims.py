@@ -25,7 +25,8 @@ from benchmarks.land.register import CREDITING, POOL, PROGRAMME, World, fill, pa
 from benchmarks.land.world import EPSG, grown, moved
 from benchmarks.land.world import outlines as drawn
 from geo import batch
-from geo.polygon import OverlapKind, OverlapRule, Polygonal, judge_overlaps
+from geo.pairs import overlaps
+from geo.polygon import OverlapKind, OverlapRule, Polygonal, judge_together
 from registry.database import Database
 from registry.parcels.ground import overlap_rule, overlaps_with_live_parcels, sharing
 from registry.programmes.models import Programme
@@ -127,7 +128,8 @@ def _tree(some: World, asked: Questions) -> Way:
         near = np.sort(tree.query(candidate))
         shares = sharing(candidate, list(outlines[near]))
         rivals = near[shares]
-        found = judge_overlaps(candidate, list(outlines[rivals]), RULE)
+        met = list(outlines[rivals])
+        found = judge_together(overlaps([candidate] * len(met), met, RULE) if met else [], RULE)
         return _answer((names[n], one.kind) for n, one in zip(rivals.tolist(), found, strict=True))
 
     _time(way, ask, asked)

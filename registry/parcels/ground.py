@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from geo.crs import area_m2
-from geo.polygon import Overlap, OverlapKind, OverlapRule, Polygonal, cells, from_wkb, judge_overlaps
+from geo.pairs import overlaps
+from geo.polygon import Overlap, OverlapKind, OverlapRule, Polygonal, cells, from_wkb, judge_together
 from registry.parcels.models import Parcel, ParcelCell, ParcelVersion
 from registry.parcels.public import publish_outline
 from registry.parcels.rules import LIVE, MILLION, GroundErased, mu_of_cm2
@@ -151,7 +152,9 @@ def overlaps_with_live_parcels(
     near = live_neighbours(session, cells(geometry), except_parcels)
     shares = sharing(geometry, [outline for _, outline in near.values()])
     near = {parcel: found for (parcel, found), some in zip(near.items(), shares, strict=True) if some}
-    judged = judge_overlaps(geometry, [outline for _, outline in near.values()], rule)
+    outlines = [outline for _, outline in near.values()]
+    each = overlaps([geometry] * len(outlines), outlines, rule) if outlines else []
+    judged = judge_together(each, rule)
     return [
         GroundOverlap(parcel, status, overlap)
         for (parcel, (status, _)), overlap in zip(near.items(), judged, strict=True)

@@ -24,6 +24,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from geo.crs import area_m2
+from geo.pairs import overlaps
 from geo.polygon import (
     Overlap,
     OverlapKind,
@@ -32,8 +33,7 @@ from geo.polygon import (
     cells,
     coarse_of,
     from_wkb,
-    judge_overlaps,
-    overlap,
+    judge_together,
     polygonal,
 )
 from registry.database import lock_coarse_cells
@@ -382,17 +382,15 @@ def _judge(
     """Earlier claims are judged together (many slivers are as much ground as one strip), later ones each for
     itself: whether their slivers were too many was asked when they came.
     """
-    earlier = [one for one in rivals if own_order is None or one.order < own_order]
-    later = [one for one in rivals if own_order is not None and one.order >= own_order]
-    found = [
-        ClaimOverlap(one, judged, True)
-        for one, judged in zip(
-            earlier, judge_overlaps(candidate, [one.ground for one in earlier], rule), strict=True
-        )
-    ]
+    each = overlaps([candidate] * len(rivals), [one.ground for one in rivals], rule) if rivals else []
+    pairs = list(zip(rivals, each, strict=True))
+    earlier = [(one, shared) for one, shared in pairs if own_order is None or one.order < own_order]
+    later = [(one, shared) for one, shared in pairs if own_order is not None and one.order >= own_order]
+    judged = judge_together([shared for _, shared in earlier], rule)
+    found = [ClaimOverlap(one, shared, True) for (one, _), shared in zip(earlier, judged, strict=True)]
     whole = area_cm2(candidate)
     shared = shared_cm2(one.overlap for one in found if one.overlap.kind is not OverlapKind.REFUSED)
-    found += [ClaimOverlap(one, overlap(candidate, one.ground, rule), False) for one in later]
+    found += [ClaimOverlap(one, shared, False) for one, shared in later]
     return ClaimVerdict(
         area_cm2=whole,
         credited_cm2=max(0, whole - shared),
