@@ -58,9 +58,15 @@ class Entry:
         }
 
 
+STANDING: Final = Parcel.status != "superseded"
+"""A superseded parcel's ground is shown and counted as its successors'."""
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Totals over everything; units by state and programme, areas in cm2, money in fen."""
+    """Totals over everything; units by state and programme, areas in cm2, money in fen. Ground is counted
+    once.
+    """
 
     units: Mapping[str, Mapping[str, int]]
     parcels: Mapping[str, int]
@@ -82,7 +88,7 @@ class Summary:
             "units": self.totals,
             "issued": self.issued,
             "by_programme": {programme: dict(states) for programme, states in self.units.items()},
-            "parcels": sum(self.parcels.values()),
+            "parcels": sum(self.parcels.values()) - self.parcels.get("superseded", 0),
             "parcels_by_status": dict(self.parcels),
             "area_mu": mu_of_cm2(self.area_cm2),
             "projects": self.projects,
@@ -97,7 +103,7 @@ def summary(session: Session) -> Summary:
     area = session.scalar(
         sa.select(sa.func.sum(ParcelVersion.area_cm2)).join(
             Parcel,
-            sa.and_(Parcel.id == ParcelVersion.parcel_id, Parcel.version == ParcelVersion.version),
+            sa.and_(Parcel.id == ParcelVersion.parcel_id, Parcel.version == ParcelVersion.version, STANDING),
         )
     )
     village = session.scalar(
@@ -189,10 +195,10 @@ class PublicParcel:
 
 
 def public_parcels(session: Session, limit: int | None = None) -> list[PublicParcel]:
-    """Every parcel whose outline is still kept, by code; `limit` of them at most."""
+    """Every standing parcel whose outline is still kept, by code; `limit` of them at most."""
     rows = session.execute(
         sa.select(ParcelPublic, Parcel.status)
-        .join(Parcel, Parcel.id == ParcelPublic.parcel_id)
+        .join(Parcel, sa.and_(Parcel.id == ParcelPublic.parcel_id, STANDING))
         .order_by(ParcelPublic.code, ParcelPublic.parcel_id)
         .limit(limit)
     ).all()
@@ -207,13 +213,13 @@ def public_parcel(row: ParcelPublic, status: str) -> PublicParcel:
 
 
 def feature_collection(session: Session) -> bytes:
-    """Every public parcel as GeoJSON, by code. For a part of them there is `/ogc`."""
+    """Every standing public parcel as GeoJSON, by code. For a part of them there is `/ogc`."""
     rows = session.execute(
         sa.select(
             ParcelPublic.code, ParcelPublic.county, ParcelPublic.village, ParcelPublic.area_mu,
             ParcelPublic.masked, ParcelPublic.wkb, Parcel.status,
         )
-        .join(Parcel, Parcel.id == ParcelPublic.parcel_id)
+        .join(Parcel, sa.and_(Parcel.id == ParcelPublic.parcel_id, STANDING))
         .order_by(ParcelPublic.code, ParcelPublic.parcel_id)
     ).all()  # fmt: skip
     outlines = shapely.to_geojson(shapely.from_wkb([row.wkb for row in rows]))
@@ -268,7 +274,7 @@ def villages(session: Session) -> list[Village]:
             sa.func.sum(sa.cast(ParcelPublic.area_mu, sa.Double)),
             sa.func.sum(sa.case((Parcel.status == "enrolled", 1), else_=0)),
         )
-        .join(Parcel, Parcel.id == ParcelPublic.parcel_id)
+        .join(Parcel, sa.and_(Parcel.id == ParcelPublic.parcel_id, STANDING))
         .group_by(county, name)
         .order_by(county, name.is_(None), name)
     )

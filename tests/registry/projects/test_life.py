@@ -39,6 +39,7 @@ from registry.projects.rules import (
 )
 from registry.projects.service import AddParcel, CloseParcel, project_claims, project_parcels
 from registry.projects.succession import RefuseSuccession
+from registry.transparency.overview import public_parcels, summary
 from registry.transparency.trace import trace
 from tests.registry.life import (
     approve,
@@ -204,9 +205,16 @@ def test_parcels_that_differ_do_not_become_one(issued: Story) -> None:
 
 def test_land_in_no_project_is_split_too(issued: Story) -> None:
     alone = eligible(issued, "upper", part(1, 1.5))
+    with issued.installation.database.read() as session:
+        before = summary(session)
     heirs = [draft(issued, "upper", part(1, 1.2)), draft(issued, "upper", part(1.2, 1.5))]
     approve(issued, propose(issued, proposal(issued, "split", [alone], heirs, "2025-06-01")))
     assert [state(issued, one) for one in (alone, *heirs)] == ["superseded", "eligible", "eligible"]
+    with issued.installation.database.read() as session:
+        after = summary(session)
+        assert {one.id for one in public_parcels(session)} == {*issued.parcels, *heirs}
+    assert after.to_json()["parcels"] == before.to_json()["parcels"] + 1
+    assert after.area_cm2 == pytest.approx(before.area_cm2, abs=2)  # ground is counted once
     green(issued)
 
 
