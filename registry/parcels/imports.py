@@ -120,8 +120,8 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class ExaminedRow:
-    """A row without faults: canonical outline in EPSG:4490 (ISO WKB), its cells, its fields, the outline as
-    it was uploaded, and the change in area (ppm) of a repair that was accepted.
+    """A row without faults: canonical outline in EPSG:4490 (ISO WKB), its cells, its fields, its key, the
+    outline as it was uploaded, and the change in area (ppm) of a repair that was accepted.
     """
 
     number: int
@@ -129,16 +129,13 @@ class ExaminedRow:
     area_cm2: int
     cells: Sequence[int]
     fields: Mapping[str, Read]
+    key: str
     source_wkb: bytes | None
     repair_ppm: int | None
 
-    @property
-    def key(self) -> str:
-        """How plots and people name it: county, village, compartment, number."""
-        return key_of(self.fields)
-
 
 def key_of(fields: Mapping[str, Read]) -> str:
+    """How plots and people name a row: county, village, compartment, number."""
     names = ("county", "village", "compartment", "subcompartment")
     return "-".join(str(fields[name]) for name in names) if set(names) <= fields.keys() else UNKNOWN_KEY
 
@@ -339,9 +336,9 @@ def _good_rows(
         return
     for number, wkb, area_cm2, cells in zip(file.numbers, file.wkb, file.areas_cm2, file.cells, strict=True):
         if number not in bad:
-            source, repair = file.source_wkb[number - 1], file.repaired.get(number)
+            own, repair = fields[number - 1], file.repaired.get(number)
             yield ExaminedRow(
-                int(number), wkb, int(area_cm2), cells.tolist(), fields[number - 1], source,
+                number, wkb, area_cm2, cells.tolist(), own, key_of(own), file.source_wkb[number - 1],
                 None if repair is None else repair.change_ppm,
             )  # fmt: skip
 
@@ -547,18 +544,18 @@ def _insert_drafts(
     session: Session, examined: Examined, judged: Judged, import_id: str, now: datetime
 ) -> None:
     """One row for each that is not there yet: drafts of before were kept because they were submitted."""
+    ids = _draft_ids(import_id, [row.number for row in examined.rows])
     there = set(drafts_of(session, import_id))
     if session.get(ParcelImport, import_id) is not None:
-        there |= _parcels_of(session, [_draft_id(import_id, row.number) for row in examined.rows])
-    rows = (row for row in examined.rows if _draft_id(import_id, row.number) not in there)
-    batch: list[dict[str, Any]] = []
-    for row in rows:
-        batch.append(_draft(row, judged.owner_of[row.number], import_id, examined, now))
-        if len(batch) == _BATCH:
-            session.execute(sa.insert(ParcelDraft), batch)
-            batch = []
-    if batch:
-        session.execute(sa.insert(ParcelDraft), batch)
+        there |= _parcels_of(session, ids)
+    insert = sa.insert(ParcelDraft.__table__)  # type: ignore[arg-type]  # the table, without the mapper's cost
+    new = [(row, id_) for row, id_ in zip(examined.rows, ids, strict=True) if id_ not in there]
+    for start in range(0, len(new), _BATCH):
+        batch = [
+            _draft(row, id_, judged.owner_of[row.number], import_id, examined, now)
+            for row, id_ in new[start : start + _BATCH]
+        ]
+        session.execute(insert, batch)
 
 
 def _parcels_of(session: Session, drafts: Sequence[str]) -> set[str]:
@@ -570,12 +567,15 @@ def _parcels_of(session: Session, drafts: Sequence[str]) -> set[str]:
     return found
 
 
-def _draft_id(import_id: str, number: int) -> str:
-    return str(uuid.uuid5(uuid.UUID(import_id), str(number)))
+def _draft_ids(import_id: str, numbers: Sequence[int]) -> list[str]:
+    """The ids of an import's rows: UUIDs of version 5 in the name space of the import."""
+    space = uuid.UUID(import_id).bytes
+    digests = (hashlib.sha1(space + str(number).encode(), usedforsecurity=False) for number in numbers)
+    return [str(uuid.UUID(bytes=digest.digest()[:16], version=5)) for digest in digests]
 
 
 def _draft(
-    row: ExaminedRow, organisation: str, import_id: str, examined: Examined, now: datetime
+    row: ExaminedRow, id_: str, organisation: str, import_id: str, examined: Examined, now: datetime
 ) -> dict[str, Any]:
     fields, file = row.fields, examined.file
     attributes: dict[str, Any] = {
@@ -591,7 +591,7 @@ def _draft(
             "repair_ppm": row.repair_ppm,
         }
     return {
-        "id": _draft_id(import_id, row.number),
+        "id": id_,
         "organisation_id": organisation,
         "import_id": import_id,
         "row_number": row.number,
