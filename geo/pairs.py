@@ -195,6 +195,10 @@ def _screened(ones: _Ground, others: _Ground, one: Ints, other: Ints, rule: Over
 def _in_parts(count: int, size: int, work: Callable[[slice], None]) -> None:
     """The work on slices of so many elements, by threads."""
     parts = [slice(at, min(at + size, count)) for at in range(0, count, size)]
+    if len(parts) <= 1:  # one parcel and its neighbours: to start threads would take longer than the work
+        for part in parts:
+            work(part)
+        return
     with ThreadPoolExecutor(_THREADS) as pool:
         list(pool.map(work, parts))
 

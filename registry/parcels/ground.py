@@ -15,7 +15,16 @@ from sqlalchemy.orm import Session
 
 from geo.crs import area_m2
 from geo.pairs import overlaps
-from geo.polygon import Overlap, OverlapKind, OverlapRule, Polygonal, cells, from_wkb, judge_together
+from geo.polygon import (
+    Overlap,
+    OverlapKind,
+    OverlapRule,
+    Polygonal,
+    cells,
+    from_wkb,
+    judge_together,
+    polygonal,
+)
 from registry.parcels.models import Parcel, ParcelCell, ParcelVersion
 from registry.parcels.public import publish_outline
 from registry.parcels.rules import LIVE, MILLION, GroundErased, mu_of_cm2
@@ -117,8 +126,10 @@ def live_neighbours(
     found: dict[str, tuple[str, Polygonal]] = {}
     for some in in_chunks(sorted(set(touched))):
         rows = session.execute(_LIVE_PARCELS, {"cells": some}).all()
+        kept = [(id_, status, wkb) for id_, status, wkb in rows if wkb and id_ not in except_parcels]
+        outlines = outlines_of([wkb for _, _, wkb in kept])
         found.update(
-            {id_: (status, from_wkb(wkb)) for id_, status, wkb in rows if wkb and id_ not in except_parcels}
+            {id_: (status, outline) for (id_, status, _), outline in zip(kept, outlines, strict=True)}
         )
     return dict(sorted(found.items()))
 
@@ -137,6 +148,21 @@ _LIVE_PARCELS: Final = (
         ParcelVersion.wkb.is_not(None),
     )
 )
+
+
+def outlines_of(stored: Sequence[bytes]) -> list[Polygonal]:
+    """`from_wkb` of each, read together."""
+    try:
+        read = shapely.from_wkb(np.array([*stored, None], dtype=object))[:-1]
+    except (shapely.errors.GEOSException, ValueError):
+        return [from_wkb(wkb) for wkb in stored]  # says what is wrong with which
+    if not np.isin(shapely.get_type_id(read), _POLYGONAL).all() or shapely.is_empty(read).any():
+        return [polygonal(outline) for outline in read]
+    outlines: list[Polygonal] = read.tolist()
+    return outlines
+
+
+_POLYGONAL: Final = (3, 6)
 
 
 def in_chunks(values: list[_V]) -> Iterator[list[_V]]:

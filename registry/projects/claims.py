@@ -32,7 +32,6 @@ from geo.polygon import (
     Polygonal,
     cells,
     coarse_of,
-    from_wkb,
     judge_together,
     polygonal,
 )
@@ -42,6 +41,7 @@ from registry.parcels.ground import (
     Outlines,
     area_cm2,
     in_chunks,
+    outlines_of,
     overlap_facts,
     overlap_rule,
     sharing,
@@ -316,25 +316,26 @@ def _claims_on(session: Session, touched: list[int], pool: str) -> list[_Found]:
 
 def _placed(found: Sequence[_Found]) -> list[Claimed]:
     """The claims with their outlines; `GroundErased` if one has none any more."""
-    placed = []
+    stored: list[bytes] = []
     for one in found:
         if one.wkb is None:
             raise GroundErased(parcel=one.parcel or one.claim)
-        placed.append(
-            Claimed(
-                claim=one.claim,
-                parcel=one.parcel,
-                project=one.project,
-                programme=one.programme,
-                pool=one.pool,
-                period=one.period,
-                active=one.active,
-                order=one.order,
-                ground=from_wkb(one.wkb),
-                outside=one.outside,
-            )
+        stored.append(one.wkb)
+    return [
+        Claimed(
+            claim=one.claim,
+            parcel=one.parcel,
+            project=one.project,
+            programme=one.programme,
+            pool=one.pool,
+            period=one.period,
+            active=one.active,
+            order=one.order,
+            ground=ground,
+            outside=one.outside,
         )
-    return placed
+        for one, ground in zip(found, outlines_of(stored), strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
