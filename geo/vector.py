@@ -27,6 +27,7 @@ from geo.crs import CrsInput, Polygonal, crs_text, parse_crs, parts_of, to_store
 from geo.errors import (
     AttributeNotWritable,
     CrsConflict,
+    CrsUnknown,
     FileTooLarge,
     FileUnreadable,
     GeoRefusal,
@@ -122,11 +123,11 @@ def read_parcels(
 
     They are told apart by content; all may come in a zip archive. `layer` names one of several data sets.
 
-    `crs` declares the system of a file that states none; if the file states another, CrsConflict. `encoding`
-    overrides .cpg, the .dbf's language byte and the guess. Raises FileUnreadable, FileTooLarge,
-    FileEmpty, FormatUnsupported, ArchiveRefused, NotAShapefile, NotAGeoPackage, NotGeoJson, MarkupRefused,
-    NotKml, NotGpx, NotCsv, NotGeoParquet, PrjMissing, CrsUnknown, CrsConflict, DatumShiftUnknown,
-    EncodingUnknown, TooManyFeatures, ReaderStopped.
+    `crs` declares the system of a file that states none, or one that nobody knows; if it states another,
+    CrsConflict. `encoding` overrides .cpg, the .dbf's language byte and the guess. Raises FileUnreadable,
+    FileTooLarge, FileEmpty, FormatUnsupported, ArchiveRefused, NotAShapefile, NotAGeoPackage, NotGeoJson,
+    MarkupRefused, NotKml, NotGpx, NotCsv, NotGeoParquet, PrjMissing, CrsUnknown, CrsConflict,
+    DatumShiftUnknown, EncodingUnknown, TooManyFeatures, ReaderStopped.
     """
     file = Path(path).resolve()
     kind = _kind(file, limits)
@@ -260,7 +261,12 @@ def _system(found: str | None, declared: CrsInput | None) -> pyproj.CRS:
     if found is None:
         assert declared is not None, "the reader refuses a file without a system unless one is declared"
         return parse_crs(declared)
-    system = parse_crs(found)
+    try:
+        system = parse_crs(found)
+    except CrsUnknown:
+        if declared is None:
+            raise
+        return parse_crs(declared)  # nobody knows what the file says, and the caller does
     if declared is not None and not system.equals(parse_crs(declared), ignore_axis_order=True):
         raise CrsConflict(found=crs_text(system)[:120], declared=crs_text(parse_crs(declared))[:120])
     return system

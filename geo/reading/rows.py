@@ -102,7 +102,8 @@ def _rewritten(given: list[bytes]) -> list[bytes | GeometryUnreadable]:
     array = np.empty(len(given), dtype=object)
     array[:] = given
     try:
-        shapes = shapely.from_wkb(array, on_invalid="ignore")
+        with np.errstate(all="ignore"):  # NaN and infinity are judged with the outline
+            shapes = shapely.from_wkb(array, on_invalid="ignore")
     except (NotImplementedError, ValueError, TypeError):
         return [_rewritten_one(wkb) for wkb in given]
     written = shapely.to_wkb(shapes, output_dimension=2, byte_order=1)

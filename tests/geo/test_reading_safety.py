@@ -22,6 +22,7 @@ import shapely
 from shapely import Polygon
 
 from geo import vector
+from geo.crs import parse_crs
 from geo.errors import (
     ArchiveRefused,
     FileTooLarge,
@@ -155,8 +156,10 @@ def test_no_file_makes_the_reader_call_anybody(tmp_path: Path, listener: socket.
         "g.csv": f"n,WKT\n1,{address}\n",
         "h.txt": address,
     }
-    for name, content in files.items():
-        assert why(written(tmp_path / name, content)).code != "reader_stopped"
+    for name, content in files.items():  # here, where the network is not shut off
+        with pytest.raises(GeoRefusal):
+            found = read_here(written(tmp_path / name, content))
+            parse_crs(found.crs or "")
     for prj in (address, f"/vsicurl/{address}"):
         assert why(archive(tmp_path / "i.zip", members | {"parcels.prj": prj.encode()})).code == "crs_unknown"
     with pytest.raises(BlockingIOError):
@@ -450,6 +453,7 @@ PLACES = [
     pytest.param(form, bad, id=f"{form.__name__}-{bad}")
     for form, bad in product(FORMATS, (181.0, -181.0, 1e300, float("nan"), float("inf")))
     if form is not as_geojson or bad == bad  # NaN is not JSON: tests/geo/test_vector.py
+    if form is not as_shapefile or bad in (181.0, 1e300) or bad != bad  # each takes a child
 ]
 
 
