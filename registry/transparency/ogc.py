@@ -35,6 +35,7 @@ from registry.transparency.features import (
     single,
 )
 from registry.transparency.openapi_features import describe
+from registry.transparency.tiles import recently
 from registry.web.api import Now, Reader, Reading, tagged
 from registry.web.pages import environment
 
@@ -131,7 +132,7 @@ def service_description(request: Request, now: Now, language: Reader) -> Respons
 
 @router.get("/collections")
 def collections(request: Request, now: Now, session: Reading, language: Reader) -> Response:
-    extent = parcel_bounds(session)
+    extent = recently(request).get("bounds", lambda: parcel_bounds(session))
     content = {
         "links": _own_links(request, JSON),
         "collections": [_collection(request, one, extent, language) for one in COLLECTIONS.values()],
@@ -142,7 +143,8 @@ def collections(request: Request, now: Now, session: Reading, language: Reader) 
 @router.get("/collections/{name}")
 def collection(name: str, request: Request, now: Now, session: Reading, language: Reader) -> Response:
     found = _known(name)
-    content = _collection(request, found, parcel_bounds(session), language)
+    extent = recently(request).get("bounds", lambda: parcel_bounds(session))
+    content = _collection(request, found, extent, language)
     return _answer(
         request, language, content, "ogc_collection.html", now=now, kind=found, count=found.count(session)
     )

@@ -78,7 +78,7 @@ class Recent:
 @router.get("/parcels.json")
 def description(request: Request, running: Running, session: Reading) -> Response:
     """TileJSON 3.0, with how many parcels are in which state, so that the page knows what it will see."""
-    said = _recent(request).get("tilejson", lambda: describe(session))
+    said = recently(request).get("tilejson", lambda: describe(session))
     base = str(request.base_url).rstrip("/")
     content = orjson.dumps({**said, "tiles": [f"{base}/tiles/parcels/{{z}}/{{x}}/{{y}}.mvt"]})
     return _public(tagged(request, content, "application/json", MAX_AGE_S))
@@ -88,7 +88,7 @@ def description(request: Request, running: Running, session: Reading) -> Respons
 def tile(z: int, x: int, y: int, request: Request, session: Reading) -> Response:
     if not 0 <= z <= MAX_ZOOM or not (0 <= x < 1 << z and 0 <= y < 1 << z):
         raise NotFound(kind="tile", id=f"{z}/{x}/{y}"[:100])
-    content = _recent(request).get((z, x, y), lambda: draw(session, Tile(z, x, y)))
+    content = recently(request).get((z, x, y), lambda: draw(session, Tile(z, x, y)))
     if not content:
         return _public(Response(status_code=204, headers={"Cache-Control": f"public, max-age={MAX_AGE_S}"}))
     return _public(tagged(request, content, MVT, MAX_AGE_S))
@@ -99,7 +99,7 @@ def _public(answer: Response) -> Response:
     return answer
 
 
-def _recent(request: Request) -> Recent:
+def recently(request: Request) -> Recent:
     state = request.app.state
     if not hasattr(state, "recent_tiles"):
         state.recent_tiles = Recent()
