@@ -19,6 +19,7 @@ from registry.parcels.life import (
     tenure_ending_before,
 )
 from registry.parcels.models import Parcel, ParcelVersion
+from registry.parcels.public import ParcelPublic, set_masked
 from registry.parcels.rules import AreaDiffers, ParcelSuspended, TenureNotLonger
 from registry.projects.models import Succession
 from registry.projects.rules import (
@@ -146,6 +147,16 @@ def test_shares_of_a_split_are_declared_where_area_is_not_the_rule(issued: Story
     with issued.installation.database.read() as session:
         shares = {one.successor_id: one.share_ppm for one in successors(session, issued.parcels[0])}
     assert shares == {west: 900_000, east: 100_000}
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+def test_what_a_collective_hid_stays_hidden_of_the_parts(issued: Story) -> None:
+    with issued.installation.database.write() as session:
+        set_masked(session, issued["upper"], issued.parcels[0], True, issued.installation.clock.now())
+    heirs = split(issued)
+    with issued.installation.database.read() as session:
+        assert all(session.get_one(ParcelPublic, one).masked for one in heirs)
+        assert not session.get_one(ParcelPublic, issued.parcels[1]).masked
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"])
