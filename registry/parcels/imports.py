@@ -29,6 +29,7 @@ from registry.database import Database, lock_named
 from registry.files import FileStore
 from registry.machine import Mandate, NotAuthorised, Role
 from registry.parcels.bulk_ground import overlaps_of_many
+from registry.parcels.bulk_rows import insert_many
 from registry.parcels.counties import Batch, check_datum, outside_county
 from registry.parcels.ground import CM2_PER_M2, overlap_facts, overlap_rule
 from registry.parcels.headings import propose_columns
@@ -548,14 +549,13 @@ def _insert_drafts(
     there = set(drafts_of(session, import_id))
     if session.get(ParcelImport, import_id) is not None:
         there |= _parcels_of(session, ids)
-    insert = sa.insert(ParcelDraft.__table__)  # type: ignore[arg-type]  # the table, without the mapper's cost
     new = [(row, id_) for row, id_ in zip(examined.rows, ids, strict=True) if id_ not in there]
     for start in range(0, len(new), _BATCH):
         batch = [
             _draft(row, id_, judged.owner_of[row.number], import_id, examined, now)
             for row, id_ in new[start : start + _BATCH]
         ]
-        session.execute(insert, batch)
+        insert_many(session, ParcelDraft, batch)
 
 
 def _parcels_of(session: Session, drafts: Sequence[str]) -> set[str]:
