@@ -25,9 +25,11 @@ __all__ = ["MAX_JUDGED_VERTICES", "MAX_SCREENED_VERTICES", "Found", "among", "be
 Found = list[tuple[int, int, Overlap]]
 
 MAX_SCREENED_VERTICES: Final = 1_000_000_000
-MAX_JUDGED_VERTICES: Final = 60_000_000
-"""Vertices of both outlines, summed over pairs: half a minute on two cores, three times what 200,000 parcels
-of fifty vertices need if every border was digitised twice."""
+MAX_JUDGED_VERTICES: Final = 100_000_000
+"""Vertices of both outlines, and PAIR_VERTICES for the pair, summed over pairs: what 200,000 parcels of fifty
+vertices come to if every border was digitised twice."""
+PAIR_VERTICES: Final = 60
+"""What a pair costs whatever its size, in vertices."""
 
 _PAIRS_AT_ONCE: Final = 2_000_000
 _WORTH_SCREENING: Final = 2_000
@@ -120,7 +122,7 @@ def _found(
     if len(ones.outlines) == 0 or len(others.outlines) == 0:
         return found
     for last, one, other in _neighbours(ones, others, among=among):
-        work = ones.vertices[one] + others.vertices[other]
+        work = ones.vertices[one] + others.vertices[other] + PAIR_VERTICES
         limits.screened = _left(limits.screened, int(work.sum()), MAX_SCREENED_VERTICES)
         open_pairs = np.flatnonzero(~_share_little(ones, others, one, other, rule))
         limits.judged = _left(limits.judged, int(work[open_pairs].sum()), MAX_JUDGED_VERTICES)

@@ -223,7 +223,7 @@ def test_the_same_parcel_many_times_over_is_refused_before_it_is_compared(tmp_pa
         pairs.among(outlines, RULE, pairs.Limits(judged=100_000))
     left = pairs.Limits()
     pairs.among(outlines[:20], RULE, left)
-    assert left.judged == pairs.MAX_JUDGED_VERTICES - 190 * 2 * 38
+    assert left.judged == pairs.MAX_JUDGED_VERTICES - 190 * (2 * 38 + pairs.PAIR_VERTICES)
 
 
 @pytest.mark.slow
