@@ -111,6 +111,8 @@ def test_the_registry_decides_once_and_in_the_log(land: Land, neighbours: Pair) 
             "dispute.decide",
             decide.model_copy(update={"decision": "second"}),
         )
+    with pytest.raises(sa.exc.DBAPIError), land.people.installation.database.write() as session:
+        session.execute(sa.update(DisputeDecision).values(status="decided_second"))  # appended, never changed
     unknown = decide.model_copy(update={"dispute": str(uuid.uuid4())})
     with pytest.raises(NotFound):
         land.people.together(land.registry.first, land.registry.second, "dispute.decide", unknown)
