@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-WITH_FIRST_USE = {"numba", "llvmlite", "pyogrio", "geopandas", "pandas", "rasterio", "pypdf"}
+WITH_FIRST_USE = {
+    "numba", "llvmlite", "pyogrio", "geopandas", "pandas", "rasterio", "pypdf", "pyarrow", "PIL",
+    "mapbox_vector_tile",
+}  # fmt: skip
 
 
 def loaded_by(program: str) -> set[str]:
