@@ -13,6 +13,7 @@ from registry.machine import Mandate, NotAuthorised, Role, TransitionRefused
 from registry.parcels.bulk import send_many
 from registry.parcels.models import Parcel, ParcelVersion
 from registry.parcels.rules import (
+    GONE,
     PARCEL,
     AreaDiffers,
     DraftSubmitted,
@@ -251,7 +252,7 @@ def test_many_parcels_are_sent_in_one_batch_and_sent_again_without_harm(land: La
 
 
 def test_no_step_leaves_a_terminal_state() -> None:
-    assert PARCEL.terminal == {"rejected", "closed"}
+    assert PARCEL.terminal == set(GONE) == {"rejected", "superseded", "closed"}
 
 
 @pytest.fixture
