@@ -13,6 +13,7 @@ from auditor.entries import Entry
 from auditor.findings import Report
 from auditor.history import History
 from auditor.land import judge_land
+from auditor.outside import judge_outside
 from auditor.promises import judge_options
 from auditor.splits import judge_money
 from ledger.errors import LedgerRefusal
@@ -28,6 +29,7 @@ JUDGES: Final[Mapping[Judge, str]] = {
     judge_options: "I10",
     judge_money: "I11",
     judge_land: "I8",
+    judge_outside: "I9",
 }
 """Every judge, and the check that fails when the facts it needs are missing or of another shape."""
 
@@ -37,6 +39,7 @@ OF_MACHINES: Final[Mapping[Judge, frozenset[str]]] = {
     judge_issuance: frozenset({"issuance"}),
     judge_options: frozenset({"option", "issuance"}),
     judge_land: frozenset({"parcel", "project", "succession", "issuance"}),
+    judge_outside: frozenset({"outside_claim"}),
 }
 """Judges that look at entries of these machines, and at entries that take several steps."""
 
