@@ -154,7 +154,8 @@ def _pairs(cells: NDArray[np.int64], outlines: NDArray[np.int64]) -> Pairs:
         found.append(np.unique(pairs, axis=0))
         step += 1
     pairs = np.unique(np.concatenate(found), axis=0)
-    return pairs[pairs[:, 0] != pairs[:, 1]]
+    apart: Pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    return apart
 
 
 def judge_lit(pairs: Pairs, outline_of: Callable[[int], Polygonal], rule: OverlapRule) -> list[Doubled]:

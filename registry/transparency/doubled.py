@@ -130,30 +130,33 @@ def _keep(
 
 def _outlines(session: Session) -> tuple[list[Outline], int]:
     """Every outline that counts, in the order of its name; and how many are erased."""
-    live = sa.and_(Parcel.status.in_(LIVE), Parcel.version == ParcelVersion.version)
-    claimed = sa.select(LandClaim.id).where(
-        LandClaim.parcel_id == ParcelVersion.parcel_id,
-        LandClaim.parcel_version == ParcelVersion.version,
-        LandClaim.status == "active",
+    columns = (ParcelVersion.commitment, ParcelVersion.wkb.is_(None))
+    live = (
+        sa.select(ParcelVersion.parcel_id, ParcelVersion.version, *columns, sa.true())
+        .join(Parcel, sa.and_(Parcel.id == ParcelVersion.parcel_id, Parcel.version == ParcelVersion.version))
+        .where(Parcel.status.in_(LIVE))
     )
-    wanted = (
-        sa.select(
-            ParcelVersion.parcel_id,
-            ParcelVersion.version,
-            ParcelVersion.commitment,
-            live.label("live"),
-            ParcelVersion.wkb.is_(None),
+    claimed_else = (
+        sa.select(ParcelVersion.parcel_id, ParcelVersion.version, *columns, sa.false())
+        .join(
+            LandClaim,
+            sa.and_(
+                LandClaim.parcel_id == ParcelVersion.parcel_id,
+                LandClaim.parcel_version == ParcelVersion.version,
+            ),
         )
         .join(Parcel, Parcel.id == ParcelVersion.parcel_id)
-        .where(sa.or_(live, claimed.exists()))
+        .where(
+            LandClaim.status == "active",
+            sa.or_(Parcel.status.not_in(LIVE), Parcel.version != ParcelVersion.version),
+        )
+        .distinct()
     )
     outside = sa.select(
-        OutsideClaim.id, sa.literal(0), OutsideClaim.commitment, sa.false(), OutsideClaim.wkb.is_(None)
+        OutsideClaim.id, sa.literal(0), OutsideClaim.commitment, OutsideClaim.wkb.is_(None), sa.false()
     ).where(OutsideClaim.status == "declared")
-    rows = [*session.execute(wanted), *session.execute(outside)]
-    kept = [
-        Outline(name, version, keyed, bool(runs)) for name, version, keyed, runs, gone in rows if not gone
-    ]
+    rows = [row for wanted in (live, claimed_else, outside) for row in session.execute(wanted)]
+    kept = [Outline(name, version, keyed, bool(on)) for name, version, keyed, gone, on in rows if not gone]
     return sorted(kept, key=lambda one: (one.name, one.version)), len(rows) - len(kept)
 
 
