@@ -33,6 +33,8 @@ MOST: Final = 1_000
 _COUNTED: Final = 10_000
 """Above so many candidates nobody is told how many match: counting would cost more than the page."""
 _JUDGED: Final = 2_000
+_NEAR: Final = 5_000
+"""So many parcels near a box are few."""
 
 PROPERTIES: Final = ("code", "county", "village", "stand_type", "status", "masked")
 """Properties of a parcel that can be asked for; each is equal or it is not."""
@@ -68,6 +70,8 @@ class Question:
     equal: Mapping[str, str] = field(default_factory=dict)
     limit: int = DEFAULT_LIMIT
     after: str | None = None
+    near: bool = True
+    """Whether what is near the boxes is few, and worth finding before it is put in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +238,7 @@ def parcel_page(session: Session, question: Question) -> Page:
     said on the first page.
     """
     found: list[Any] = []
+    question = planned(session, question)
     after = question.after
     while len(found) <= question.limit:
         rows = _rows(session, question, after, question.limit + 1 - len(found))
@@ -278,6 +283,7 @@ def every_parcel(session: Session, question: Question) -> Iterator[Feature]:
 
 def parcel_page_only(session: Session, question: Question) -> Page:
     """A page without the count."""
+    question = planned(session, question)
     rows = _rows(session, question, question.after, question.limit + 1)
     kept = rows[: question.limit]
     following = encode_cursor(kept[-1].parcel_id) if len(rows) > question.limit else None
@@ -311,17 +317,35 @@ def parcels_asked_for(statement: sa.Select[Any], question: Question) -> sa.Selec
     if not question.boxes:
         return statement
     meets = sa.or_(*(in_box(box) for box in question.boxes))
-    ranges = [key_ranges(box) for box in question.boxes]
-    if any(one is None for one in ranges):
+    ranges = _ranges(question.boxes)
+    if ranges is None or not question.near:
         return statement.where(meets)
     # A name for the few: so neither database walks all ids in order and looks at each one's box.
     near = (
         sa.select(ParcelPublic.parcel_id)
-        .where(in_ranges([pair for one in ranges if one is not None for pair in one]), meets)
+        .where(in_ranges(ranges), meets)
         .cte("near")
         .prefix_with("MATERIALIZED")
     )
     return statement.where(ParcelPublic.parcel_id.in_(sa.select(near.c.parcel_id)))
+
+
+def _ranges(boxes: Sequence[Bounds]) -> list[tuple[int, int]] | None:
+    found = [key_ranges(box) for box in boxes]
+    return None if None in found else [pair for one in found if one is not None for pair in one]
+
+
+def planned(session: Session, question: Question) -> Question:
+    """The question, with whether few parcels are near its boxes: where they are many, the first in order are
+    found soon by looking at each.
+    """
+    ranges = _ranges(question.boxes) if question.boxes else None
+    if ranges is None:
+        return question
+    meets = sa.or_(*(in_box(box) for box in question.boxes))
+    some = sa.select(ParcelPublic.parcel_id).where(in_ranges(ranges), meets).limit(_NEAR + 1)
+    count = session.scalar(sa.select(sa.func.count()).select_from(some.subquery())) or 0
+    return replace(question, near=count <= _NEAR)
 
 
 def in_ranges(ranges: Sequence[tuple[int, int]]) -> sa.ColumnElement[bool]:

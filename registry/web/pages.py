@@ -135,6 +135,7 @@ def environment(language: Language) -> Environment:
         at, "yyyy-MM-dd HH:mm:ss", tzinfo=LOCAL_TIME, locale=locale
     )
     made.filters["age"] = lambda seconds: age(seconds, catalogue.gettext)
+    made.filters["translated"] = catalogue.gettext
     made.filters["word"] = lambda code, kind: word(catalogue, code, kind)
     return made
 

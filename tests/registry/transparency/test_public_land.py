@@ -24,11 +24,14 @@ from geo.outline import (
 from geo.polygon import canonical, from_wkb
 from registry.accounts.service import NotFound
 from registry.database import Database
+from registry.language import Language, translate
 from registry.machine import Mandate, Role
 from registry.parcels.models import Parcel, ParcelVersion
 from registry.parcels.public import ParcelPublic, rebuild_public, refresh_public, set_masked
 from registry.records.service import EraseRecord
 from registry.transparency.features import Question, parcels_asked_for
+from registry.transparency.ogc import COLLECTIONS
+from registry.transparency.openapi_features import describe
 from tests.registry.land import Land, ground
 from tests.registry.people import People
 
@@ -213,3 +216,10 @@ def test_a_small_box_and_a_tile_are_found_by_their_indexes(sqlite_url: str) -> N
     assert "MATERIALIZE near" in small and "ix_parcel_public_box" in small
     assert "SCAN parcel_public" not in small
     assert "COVERING INDEX ix_parcel_public_place" in tile
+
+
+def test_what_the_feature_service_says_of_itself_is_said_in_chinese_too() -> None:
+    document = describe("http://x/ogc", COLLECTIONS.values())
+    said = [operation["get"]["summary"] for operation in document["paths"].values()]
+    said += [text for one in COLLECTIONS.values() for text in (one.title, one.about)]
+    assert [text for text in said if translate(text, Language.CHINESE) == text] == []
