@@ -47,8 +47,8 @@ __all__ = ["EXAMINE_LIMITS", "Declared", "Examination", "OutlineFault", "examine
 
 Progress = Callable[[str, int, int], None]
 
-EXAMINE_LIMITS: Final = Limits(seconds=120, memory_mib=6144)
-"""What a file may cost that is examined, not only read: 200,000 parcels of fifty vertices fit three times."""
+EXAMINE_LIMITS: Final = Limits(seconds=120, memory_mib=4096)
+"""What a file may cost that is examined, not only read: 200,000 parcels of fifty vertices take half of it."""
 
 READING: Final = "reading"
 OUTLINES: Final = "outlines"

@@ -23,7 +23,7 @@ CENTRE_M: Final = (410_000.0, 3_200_000.0)
 HOLE_SHARE: Final = 0.04
 TWO_PART_SHARE: Final = 0.03
 _BORDER_STEP_MM: Final = 14_000
-_CLEAR_MM: Final = 2_000
+_CLEAR_MM: Final = 5_000
 _JAG_M: Final = 2.5
 _WALL_POINTS: Final = 8
 _HOLE_POINTS: Final = 9
@@ -117,7 +117,8 @@ def _posts(feet: Floats, heads: Floats, rng: np.random.Generator) -> Floats:
     """Points between the foot and the head of each wall, upwards, wall after wall."""
     share = (np.arange(1, _WALL_POINTS + 1) / (_WALL_POINTS + 1))[:, None]
     points = feet[..., None, :] + (heads - feet)[..., None, :] * share
-    points[..., 0] += rng.uniform(-_JAG_M, _JAG_M, points.shape[:-1])
+    apart = (heads - feet)[..., 1:] / (_WALL_POINTS + 1)
+    points[..., 0] += rng.uniform(-1.0, 1.0, points.shape[:-1]) * np.minimum(_JAG_M, 0.25 * apart)
     return points.reshape(-1, 2)
 
 
