@@ -141,7 +141,8 @@ def _short(text: str) -> str:
     return text if len(text) <= 120 else text[:117] + "..."
 
 
-def _is_store_frame(crs: pyproj.CRS) -> bool:
+def is_store_frame(crs: pyproj.CRS) -> bool:
+    """Whether coordinates of this system are taken over as they are: degrees of CGCS2000 or WGS 84."""
     if not crs.is_geographic:
         return False
     if crs.to_epsg(min_confidence=70) in _NULL_STEP_EPSG:
@@ -163,7 +164,7 @@ class _Step:
 @lru_cache(maxsize=64)
 def _step(srs: str) -> _Step:
     crs = parse_crs(srs) if "[" in srs or ":" in srs else pyproj.CRS(srs)
-    if _is_store_frame(crs):
+    if is_store_frame(crs):
         return _Step(None, None, None, None)
     hub = _hub(crs)
     forward = pyproj.Transformer.from_crs(crs, hub, always_xy=True)
@@ -181,7 +182,7 @@ def _hub(crs: pyproj.CRS) -> pyproj.CRS:
     base = crs.geodetic_crs
     if base is not None and base.to_2d().to_epsg(min_confidence=70) == STORE_EPSG:
         return STORE_CRS
-    if base is None or not _is_store_frame(base.to_2d()):
+    if base is None or not is_store_frame(base.to_2d()):
         steps = pyproj.transformer.TransformerGroup(crs, WGS84, always_xy=True).transformers
         if not any("ballpark" not in step.description.lower() for step in steps):
             raise DatumShiftUnknown(datum=_datum_name(crs))

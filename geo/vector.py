@@ -23,7 +23,7 @@ import pyproj
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from geo.crs import CrsInput, Polygonal, crs_text, parse_crs, parts_of, to_store
+from geo.crs import CrsInput, Polygonal, crs_text, is_store_frame, parse_crs, parts_of, to_store
 from geo.errors import (
     AttributeNotWritable,
     CrsConflict,
@@ -267,8 +267,13 @@ def _system(found: str | None, declared: CrsInput | None) -> pyproj.CRS:
         if declared is None:
             raise
         return parse_crs(declared)  # nobody knows what the file says, and the caller does
-    if declared is not None and not system.equals(parse_crs(declared), ignore_axis_order=True):
-        raise CrsConflict(found=crs_text(system)[:120], declared=crs_text(parse_crs(declared))[:120])
+    if declared is None:
+        return system
+    said = parse_crs(declared)
+    if is_store_frame(system) and is_store_frame(said):
+        return said  # degrees either way: formats that know only WGS 84 carry CGCS2000 under its name
+    if not system.equals(said, ignore_axis_order=True):
+        raise CrsConflict(found=crs_text(system)[:120], declared=crs_text(said)[:120])
     return system
 
 

@@ -202,6 +202,15 @@ def test_a_missing_prj_is_refused_unless_the_system_is_declared(tmp_path: Path, 
         read_parcels(village, crs=4548)
 
 
+def test_a_format_that_knows_only_wgs_84_may_carry_cgcs2000_by_declaration(tmp_path: Path) -> None:
+    drawn = tmp_path / "drawn.geojson"
+    drawn.write_text(write_geojson([(Polygon([(118.8, 29), (118.81, 29), (118.81, 29.01)]), {})]))
+    assert read_parcels(drawn).crs == "OGC:CRS84"
+    assert read_parcels(drawn, crs=4490).crs == "EPSG:4490"
+    with pytest.raises(CrsConflict):
+        read_parcels(drawn, crs=4549)
+
+
 def test_no_file_and_an_empty_one_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"")
     with pytest.raises(FileEmpty):
