@@ -17,11 +17,12 @@ from registry.files import FileStore
 from registry.office import Request
 from registry.parcels.import_models import ParcelImport, ParcelSource
 from registry.parcels.models import ParcelCell, ParcelDraft
+from registry.parcels.public import ParcelPublic
 from registry.parcels.sources import forgotten_files
 from registry.retirement.models import Certificate
 from registry.settings import Home
 
-_HELD = Request | ParcelDraft | ParcelSource | ParcelImport | ParcelCell | EvidenceUpload
+_HELD = Request | ParcelDraft | ParcelSource | ParcelImport | ParcelCell | ParcelPublic | EvidenceUpload
 """Rows beside the records that held the same values."""
 
 

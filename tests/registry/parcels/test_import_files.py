@@ -24,6 +24,7 @@ from registry.parcels.import_models import ParcelImport, ParcelSource
 from registry.parcels.imports import Declaration, Upload, examine_upload, judge, take_in
 from registry.parcels.mapping import FieldMap, load_mapping
 from registry.parcels.models import Parcel, ParcelCell, ParcelDraft, ParcelVersion
+from registry.parcels.public import ParcelPublic
 from registry.parcels.report import ADVICE, ImportReport, reasons
 from registry.programmes.service import programme_file
 from registry.records.service import EraseRecord
@@ -306,6 +307,7 @@ def test_when_a_parcel_is_erased_its_outline_is_nowhere_left(land: Land) -> None
         assert session.get(ParcelSource, (parcel, 1)) is None
         assert session.get(ParcelDraft, report.drafts[0]) is None
         assert session.scalars(sa.select(ParcelCell).where(ParcelCell.parcel_id == parcel)).all() == []
+        assert session.get(ParcelPublic, parcel) is None
         kept = session.get_one(ParcelImport, report.import_id)
         assert (kept.kept, kept.report) == (False, None)
         assert session.get(ParcelDraft, report.drafts[1]) is not None
