@@ -196,10 +196,10 @@ def test_a_file_that_is_none_is_refused_with_the_readers_reason(tmp_path: Path) 
 def test_rows_with_different_attributes_keep_each_its_own(tmp_path: Path) -> None:
     path = written(tmp_path / "a.geojson", [box(X, Y, X + 0.001, Y + 0.001)] * 2)
     document = json.loads(path.read_text(encoding="utf-8"))
-    document["features"][1]["properties"] = {"号": 2**70, "字": "\ud800"}
+    document["features"][1]["properties"] = {"号": 2**70, "字": "𠮷"}
     path.write_text(json.dumps(document))
     found = examine_file(path, Declared(), rule=None)
-    assert found.attributes == [{"小班": "1", "亩": 0.5}, {"号": 2**70, "字": "\ud800"}]
+    assert found.attributes == [{"小班": "1", "亩": 0.5}, {"号": 2**70, "字": "𠮷"}]
 
 
 # --- what a file may cost -----------------------------------------------------------------------------------
