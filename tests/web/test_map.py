@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import shapely
 from playwright.sync_api import Page, Playwright
 
-from geo.tiling import Tile, cut, encode
+from geo.tiling import Properties, Tile, cut, encode
 from tests.browser import PHONE, launched
 
 pytestmark = pytest.mark.browser
@@ -36,7 +36,7 @@ SAID: Final = {
     "parcels": 2,
     "statuses": {"suspended": 1, "enrolled": 1},
 }
-PARCELS: Final = [
+PARCELS: Final[list[tuple[Any, Properties]]] = [
     (
         shapely.box(x, SOUTH, x + 0.02, NORTH),
         {"code": code, "village": "<b>石梁</b>", "area_mu": 1234.5, "status": status, "masked": False},
