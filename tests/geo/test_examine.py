@@ -196,10 +196,10 @@ def test_a_file_that_is_none_is_refused_with_the_readers_reason(tmp_path: Path) 
 def test_rows_with_different_attributes_keep_each_its_own(tmp_path: Path) -> None:
     path = written(tmp_path / "a.geojson", [box(X, Y, X + 0.001, Y + 0.001)] * 2)
     document = json.loads(path.read_text(encoding="utf-8"))
-    document["features"][1]["properties"] = {"号": 2**70, "字": "𠮷"}
+    document["features"][1]["properties"] = {"号": 2**40, "字": "𠮷"}
     path.write_text(json.dumps(document))
     found = examine_file(path, Declared(), rule=None)
-    assert found.attributes == [{"小班": "1", "亩": 0.5}, {"号": 2**70, "字": "𠮷"}]
+    assert found.attributes == [{"小班": "1", "亩": 0.5}, {"号": 2**40, "字": "𠮷"}]
 
 
 # --- what a file may cost -----------------------------------------------------------------------------------
@@ -327,3 +327,11 @@ def test_the_bound_on_what_two_outlines_share_is_never_below_it(
         rule = OverlapRule("r", least, 0.25, 0.01)
         little = pairs._screened(ones, others, none, none, rule)
         assert not (little[0] and shared.area_m2 > least)
+
+
+def test_rows_without_any_attribute_are_rows(tmp_path: Path) -> None:
+    features = [{"type": "Feature", "properties": {}, "geometry": mapping(degrees_box(X, Y, 100, 100))}] * 2
+    path = tmp_path / "bare.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}), encoding="utf-8")
+    found = examine_file(path, Declared(), rule=None)
+    assert (found.count, found.attributes, found.numbers) == (2, [{}, {}], [1, 2])
