@@ -352,10 +352,10 @@ def _objects(values: Sequence[object]) -> Shapes:
 
 
 def _attributes(file: Read) -> bytes:
-    """The attributes of all rows, by column where every row has the same ones."""
+    """The attributes of all rows, by column where every row has the same ones, and has any."""
     rows = [row.attributes for row in file.rows]
     names = list(rows[0]) if rows else []
-    if all(list(row) == names for row in rows):
+    if names and all(list(row) == names for row in rows):
         plain: object = {"names": names, "columns": [[row[name] for row in rows] for name in names]}
     else:
         plain = {"rows": rows}

@@ -335,3 +335,13 @@ def test_rows_without_any_attribute_are_rows(tmp_path: Path) -> None:
     path.write_text(json.dumps({"type": "FeatureCollection", "features": features}), encoding="utf-8")
     found = examine_file(path, Declared(), rule=None)
     assert (found.count, found.attributes, found.numbers) == (2, [{}, {}], [1, 2])
+
+
+def test_rows_without_any_attribute_are_rows_all_the_same(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.geojson", [degrees_box(X, Y, 100, 100), degrees_box(X + 0.01, Y, 100, 100)])
+    document = json.loads(path.read_text(encoding="utf-8"))
+    for feature in document["features"]:
+        feature["properties"] = {}
+    path.write_text(json.dumps(document))
+    found = examine_file(path, Declared(), rule=None)
+    assert found.attributes == [{}, {}] and found.count == len(found.numbers) == 2
