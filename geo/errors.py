@@ -256,6 +256,14 @@ class TooManyFeatures(GeoRefusal):
     template = "The file has {count} features; {limit} are allowed."
 
 
+class HeadingsRefused(GeoRefusal):
+    code = "headings_refused"
+    template = (
+        "The file has {columns} columns, the longest name {length} characters; "
+        "at most {most_columns} columns are read, with names of at most {most_length} characters."
+    )
+
+
 class ReaderStopped(GeoRefusal):
     """`reason` is one of: time, memory, died."""
 

@@ -15,6 +15,7 @@ from geo.errors import (
     CrsZoneToConfirm,
     EncodingUnknown,
     FormatUnsupported,
+    HeadingsRefused,
     PrjMissing,
 )
 from geo.reading import kinds
@@ -35,6 +36,9 @@ Bounds = tuple[float, float, float, float]
 
 _NO_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
 _HINT_ROWS: Final = 1000
+MAX_COLUMNS: Final = 1000
+MAX_HEADING: Final = 200
+"""Characters of a column's name. Each name is compared with each known one, by the process that serves."""
 _ROWS_AT_ONCE: Final = 10_000
 _EASTINGS_M: Final = (100e3, 900e3)  # of a zone of 3 or 6 degrees whose meridian has 500 km
 _ZONES: Final = {zone: f"EPSG:{4513 + zone - 25}" for zone in range(25, 46)} | {
@@ -74,11 +78,28 @@ def read(task: Task) -> Read:
             found = _single(unpacked.files[unpacked.main], task)
     else:
         found = _reader(task.kind)(Path(task.path), task)
+    _check_headings(found)
     _check_text(found)
     found = replace(found, rows=understood(found.rows))
     if found.crs is None and not task.crs_declared:
         raise _no_system(found)
     return replace(found, hints=tuple(sorted({*found.hints, *datum_hints(_texts(found, names))})))
+
+
+def _check_headings(found: Read) -> None:
+    """Refuse more columns, or longer names, than any table of land has: formats without a heading may have
+    other ones in each row (HeadingsRefused).
+    """
+    names: set[str] = set()
+    for row in found.rows:
+        names.update(row.attributes)
+        if len(names) > MAX_COLUMNS:
+            break
+    length = max(map(len, names), default=0)
+    if len(names) > MAX_COLUMNS or length > MAX_HEADING:
+        raise HeadingsRefused(
+            columns=len(names), length=length, most_columns=MAX_COLUMNS, most_length=MAX_HEADING
+        )
 
 
 def _check_text(found: Read) -> None:

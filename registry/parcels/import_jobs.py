@@ -10,8 +10,8 @@ import secrets
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -35,6 +35,10 @@ from registry.parcels.rules import ParcelRefused
 
 WAITING: Final = 8
 WORKERS: Final = 1
+AT_ONCE: Final = 2
+"""Files that are examined at once by this process: each may take gigabytes and both processors."""
+STANDING: Final = 6
+"""Callers who wait for their answer in the open; each holds a thread that others need."""
 REMEMBERED: Final = 200
 RETRY_AFTER_S: Final = 20
 UNDER_WAY: Final = ("queued", "running")
@@ -112,6 +116,30 @@ class ImportJobs:
         self._lock = threading.Lock()
         self._workers: list[threading.Thread] = []
         self._closed = False
+        self._turns = threading.Semaphore(AT_ONCE)
+        self._standing = 0
+
+    @property
+    def standing(self) -> int:
+        """Callers whose files are examined, or who wait for that."""
+        with self._lock:
+            return self._standing
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """The right to examine one file now, for an import whose caller waits for its answer. Waits for it
+        behind those that came before; raises `ImportsBusy` when too many do.
+        """
+        with self._lock:
+            if self._closed or self._standing >= AT_ONCE + STANDING:
+                raise ImportsBusy(waiting=self._standing, retry_after_s=RETRY_AFTER_S)
+            self._standing += 1
+        try:
+            with self._turns:
+                yield
+        finally:
+            with self._lock:
+                self._standing -= 1
 
     def submit(
         self,
@@ -204,17 +232,18 @@ class ImportJobs:
 
     def _import(self, job: Job) -> ImportReport:
         try:
-            return import_file(
-                self._database,
-                self._files,
-                job.importer,
-                job.path,
-                job.declared,
-                now=self._clock.now(),
-                mapping=job.mapping,
-                dry_run=job.dry_run,
-                progress=job.advance,
-            )
+            with self._turns:
+                return import_file(
+                    self._database,
+                    self._files,
+                    job.importer,
+                    job.path,
+                    job.declared,
+                    now=self._clock.now(),
+                    mapping=job.mapping,
+                    dry_run=job.dry_run,
+                    progress=job.advance,
+                )
         except (GeoRefusal, RegistryRefusal) as refusal:
             return ImportReport.of_refused_file(job.upload.name, job.upload.sha256, refusal, job.dry_run)
 

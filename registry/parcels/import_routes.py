@@ -117,7 +117,7 @@ def import_parcels(
         mapping = find_mapping(session, by.mandate.organisation, form.mapping or None)
     if prefer is not None and "respond-async" in prefer:
         return begin_import(running, jobs, by, form, declared, mapping, file)
-    with uploaded(file) as path:
+    with jobs.turn(), uploaded(file) as path:
         try:
             report = import_file(
                 running.database,

@@ -183,6 +183,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "datum_conflict": "Leave the datum out: a survey file in metres is never shifted.",
     "encoding_unknown": "Declare the encoding; Chinese desktop programs mostly write GBK.",
     "too_many_features": _SPLIT,
+    "headings_refused": "Leave out the columns that do not speak of the land, or shorten their names.",
     "reader_stopped": "Split the file, or simplify outlines that have very many points.",
     "geometry_empty": "Draw the outline, or remove the row.",
     "geometry_not_polygonal": "Draw the land as a polygon.",
@@ -411,9 +412,13 @@ CSV_HEADINGS: Final = (
 )  # fmt: skip
 
 
+_FORMULA: Final = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")
+"""What tables take for the beginning of a formula; those of East Asia also in full width."""
+
+
 def _harmless(cell: object) -> str:
     text = "" if cell is None else str(cell)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) and not _is_number(text) else text
+    return f"'{text}" if text.startswith(_FORMULA) and not _is_number(text) else text
 
 
 def _is_number(text: str) -> bool:

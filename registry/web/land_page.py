@@ -23,6 +23,7 @@ from registry.errors import RegistryRefusal
 from registry.files import FileStore
 from registry.language import Language, sentence, translate
 from registry.parcels.import_form import ImportForm
+from registry.parcels.import_jobs import ImportJobs
 from registry.parcels.import_routes import Jobs, begin_import, report_of_import
 from registry.parcels.imports import check_importer, import_file
 from registry.parcels.mappings import find_mapping
@@ -141,7 +142,7 @@ def import_page(
     report, error, status = None, None, 200
     try:
         by = acting(caller_of(request, running, key))
-        report = _report(running, by, _form(asked, action != "import"), file, now)
+        report = _report(running, jobs, by, _form(asked, action != "import"), file, now)
         status = 200 if report.dry_run or report.repeated else 422 if report.problems else 201
     except RegistryRefusal as refusal:
         found = status_of(type(refusal))
@@ -178,11 +179,13 @@ def _form(asked: Mapping[str, Any], dry_run: bool) -> ImportForm:
     )
 
 
-def _report(running: Services, by: Caller, form: ImportForm, file: UploadFile, now: Any) -> ImportReport:
+def _report(
+    running: Services, jobs: ImportJobs, by: Caller, form: ImportForm, file: UploadFile, now: Any
+) -> ImportReport:
     declared = form.declaration()
     with running.database.read() as session:
         fields = find_mapping(session, by.mandate.organisation, form.mapping)
-    with uploaded(file) as path:
+    with jobs.turn(), uploaded(file) as path:
         try:
             return import_file(
                 running.database,

@@ -29,6 +29,7 @@ from geo.errors import (
     FormatUnknown,
     FormatUnsupported,
     GeoRefusal,
+    HeadingsRefused,
     MarkupRefused,
     NotAGeoPackage,
     NotAShapefile,
@@ -345,6 +346,19 @@ def test_brackets_do_not_nest_without_end(tmp_path: Path, content: str) -> None:
     refusal = why(written(tmp_path / "a.geojson", content))
     assert isinstance(refusal, NotGeoJson)
     assert refusal.facts["reason"] == "nesting"
+
+
+@pytest.mark.parametrize(
+    "names", [[{"x" * 201: 1}], [{str(n): 1 for n in range(1001)}], [{str(n): 1} for n in range(1001)]]
+)
+def test_names_of_columns_without_end_do_not_reach_the_parent(
+    tmp_path: Path, names: list[dict[str, int]]
+) -> None:
+    features = [{"type": "Feature", "properties": one, "geometry": None} for one in names]
+    content = json.dumps({"type": "FeatureCollection", "features": features})
+    refusal = why(written(tmp_path / "a.geojson", content), Limits())
+    assert isinstance(refusal, HeadingsRefused)
+    assert refusal.facts["length"] in (201, 4, 3)
 
 
 def test_a_number_of_a_million_digits_is_refused(tmp_path: Path) -> None:

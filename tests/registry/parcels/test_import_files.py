@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from registry.database import Database
 from registry.files import FileStore
 from registry.language import Language, translate
 from registry.parcels.headings import propose_columns
-from registry.parcels.import_jobs import RETRY_AFTER_S, ImportJobs, ImportsBusy
+from registry.parcels.import_jobs import AT_ONCE, RETRY_AFTER_S, STANDING, ImportJobs, ImportsBusy
 from registry.parcels.import_models import ParcelImport, ParcelSource
 from registry.parcels.imports import Declaration, Upload, examine_upload, judge, take_in
 from registry.parcels.mapping import FieldMap, load_mapping
@@ -104,6 +105,13 @@ def test_a_row_is_told_with_its_file_its_field_and_what_to_do(land: Land) -> Non
     assert {line["行 row"] for line in lines} == {"1"}
     assert "'=1+1" in {line["值 value"] for line in lines}  # no table takes it for a formula
     assert all(line["怎么办"] and line["what to do"] for line in lines)
+
+
+def test_no_cell_of_the_table_is_a_formula_in_full_width_either() -> None:
+    refusal = FormatUnsupported(found="x")
+    report = ImportReport.of_refused_file("＝cmd.zip", "0" * 64, refusal, dry_run=True)
+    (line,) = csv.DictReader(io.StringIO(report.to_csv().decode("utf-8-sig")))
+    assert line["文件 file"] == "'＝cmd.zip"
 
 
 def test_a_file_that_cannot_be_read_has_a_report_of_the_same_form() -> None:
@@ -387,6 +395,39 @@ def test_a_full_queue_says_when_to_come_again(
         begin(jobs, land, paths[3])
     assert refusal.value.facts["retry_after_s"] == RETRY_AFTER_S
     may_end.set()
+
+
+@sqlite_only
+def test_few_files_are_examined_at_once_few_callers_wait_and_the_next_is_told_to_come_again(
+    jobs: ImportJobs,
+) -> None:
+    going, may_end = threading.Semaphore(0), threading.Event()
+    inside: list[int] = []
+
+    def one() -> None:
+        with jobs.turn():
+            inside.append(1)
+            going.release()
+            may_end.wait(30)
+
+    callers = [threading.Thread(target=one) for _ in range(AT_ONCE + STANDING)]
+    for caller in callers:
+        caller.start()
+    for _ in range(AT_ONCE):
+        assert going.acquire(timeout=30)
+    for _ in range(200):
+        if jobs.standing == AT_ONCE + STANDING:
+            break
+        time.sleep(0.01)
+    with pytest.raises(ImportsBusy) as refusal, jobs.turn():
+        pass
+    assert (len(inside), refusal.value.facts["retry_after_s"]) == (AT_ONCE, RETRY_AFTER_S)
+    may_end.set()
+    for caller in callers:
+        caller.join(30)
+    assert (len(inside), jobs.standing) == (AT_ONCE + STANDING, 0)
+    with jobs.turn():
+        pass
 
 
 @sqlite_only
