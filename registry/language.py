@@ -61,6 +61,12 @@ def translate(text: str, language: Language) -> str:
     return translations(language).gettext(text)
 
 
+def field_named(name: str, language: Language) -> str:
+    """A field of a parcel file in the reader's words beside the name that mappings know; a heading as it is."""
+    said = translations(language).pgettext("field", name)
+    return name if said == name else f"{said} ({name})"
+
+
 def chosen(asked: str | None, accepted: str | None) -> Language:
     """The language of an answer: `?lang=` first, then `Accept-Language`, else Chinese."""
     for tag in (asked or "", *_by_preference(accepted or "")):

@@ -22,7 +22,7 @@ from registry.cli.land_audit import land_audit
 from registry.clock import clock_of
 from registry.database import Database, require_known
 from registry.files import FileStore
-from registry.language import Language, chosen, translate
+from registry.language import Language, chosen, field_named, translate
 from registry.machine import Mandate, Role
 from registry.parcels.imports import IMPORTERS, Declaration, import_file
 from registry.parcels.mappings import find_mapping
@@ -167,8 +167,8 @@ def _print_table(problems: Sequence[RowProblem], title: str, language: Language)
     for one in problems:
         value = "" if one.value is None else str(one.value)
         row = str(one.row) if one.row else translate("File", language)
-        reason = one.message(language)
-        table.add_row(row, escape(one.field), escape(value), escape(reason), escape(one.advice(language)))
+        said = (field_named(one.field, language), value, one.message(language), one.advice(language))
+        table.add_row(row, *map(escape, said))
     console.print(table)
     for one in problems:
         if one.repair is not None:

@@ -18,7 +18,7 @@ from geo.errors import GeoRefusal
 from geo.polygon import Polygonal
 from geo.repair import Repair
 from registry.errors import RegistryRefusal
-from registry.language import Language, filled, translate
+from registry.language import Language, field_named, filled, translate
 from registry.parcels.mapping import FieldRefused, Value
 from registry.parcels.rules import ImportRefused, mu_of_cm2
 
@@ -197,6 +197,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "coordinates_out_of_range": "Check the coordinate system that the file states or that you declared.",
     "too_many_vertices": "Simplify the outline: points closer than the survey's accuracy say nothing.",
     "too_many_rings": "Divide the land into several parcels.",
+    "too_many_crossings": "Check the outlines: land has no teeth by the thousands; else simplify them.",
     "too_much_overlap": "Check that the file does not hold the same land many times over.",
     "too_many_cells": "Check the outline: land of this size is mostly a mistake; else divide it.",
 }
@@ -243,7 +244,10 @@ class RowProblem:
         return cls(kept["row"], kept["field"], kept["value"], code, template, kept["facts"])
 
     def message(self, language: Language) -> str:
-        return filled(self.template, self.facts, language)
+        facts = dict(self.facts)
+        if isinstance(facts.get("field"), str):
+            facts["field"] = field_named(facts["field"], language)
+        return filled(self.template, facts, language)
 
     def advice(self, language: Language) -> str:
         """What to do."""

@@ -21,7 +21,7 @@ from geo.errors import GeoRefusal
 from registry.documents.mapping import DEGREE, ParcelOutline, parcel_map_svg
 from registry.errors import RegistryRefusal
 from registry.files import FileStore
-from registry.language import Language, sentence, translate
+from registry.language import Language, field_named, sentence, translate
 from registry.parcels.import_form import ImportForm
 from registry.parcels.import_jobs import ImportJobs
 from registry.parcels.import_routes import Jobs, begin_import, report_of_import
@@ -48,7 +48,7 @@ from registry.web.uploads import uploaded
 
 PAGE: Final = "/land/import"
 KEY_REFUSED: Final = "The key was not accepted. See whether it was copied whole, and whether it may act."
-MAP_SIZE: Final = (900, 480)
+MAP_SIZE: Final = (720, 460)
 SHOWN_ROWS: Final = 200
 LARGEST_LINK: Final = 512 * 1024
 SYSTEMS: Final = {
@@ -265,7 +265,7 @@ def _rows(problems: Sequence[Any], language: Language) -> list[dict[str, Any]]:
     return [
         {
             "row": one.row,
-            "field": one.field,
+            "field": field_named(one.field, language),
             "value": "" if one.value is None else str(one.value),
             "code": one.code,
             "reason": one.message(language),
@@ -287,11 +287,13 @@ def csv_link(report: ImportReport) -> str | None:
 
 
 def outline_map(report: ImportReport) -> str | None:
-    """The file's valid outlines as SVG; rows that something is wrong with are filled."""
-    if not report.drawn:
+    """The file's valid outlines, and of others those that are proposed, as SVG; rows with faults are filled."""
+    proposed = {one.row: one.repair.geometry.wkb for one in report.problems if one.repair is not None}
+    drawn = proposed | dict(report.drawn)
+    if not drawn:
         return None
     bad = {str(one.row) for one in report.problems}
-    outlines = [ParcelOutline(str(row), _rings(wkb), str(row)) for row, wkb in report.drawn.items()]
+    outlines = [ParcelOutline(str(row), _rings(wkb), str(row)) for row, wkb in drawn.items()]
     return parcel_map_svg(outlines, bad, *MAP_SIZE)
 
 

@@ -31,6 +31,7 @@ from registry.programmes.service import programme_file
 from registry.records.service import EraseRecord
 from registry.transparency.audit import audit
 from registry.vacuum import vacuum
+from registry.web.land_page import outline_map
 from tests.registry.land import ORIGIN, Land, ground, row
 
 sqlite_only = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -177,6 +178,8 @@ def test_a_dry_run_of_an_unknown_table_proposes_which_heading_is_which_field(lan
     assert codes(report) == [(0, "column_missing"), (0, "column_missing")]
     assert report.proposed == {"subcompartment": "小班号", "compartment": "LBH"}
     assert report.headings[-1] == "其他"
+    assert "小班 (subcompartment)" in report.problems[-1].message(Language.CHINESE)
+    assert "for subcompartment;" in report.problems[-1].message(Language.ENGLISH)
     assert report.columns["village"] == "村"
 
 
@@ -199,6 +202,7 @@ def test_the_outline_proposed_for_an_invalid_one_is_taken_by_its_digest_and_reco
     proposal = refused.to_json(outlines=True)["problems"][0]["repair"]
     assert proposal["area_after_m2"] == pytest.approx(5_000, rel=1e-3)
     assert proposal["outline"]["type"] == "MultiPolygon"
+    assert "<path" in (outline_map(refused) or ""), "what is proposed is drawn"
 
     other = land.bring(land.village.first, path, repairs={1: "0" * 64})
     assert codes(other) == [(1, "geometry_invalid"), (1, "repair_unknown")]
