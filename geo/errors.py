@@ -341,6 +341,16 @@ class TooManyCells(GeoRefusal):
     template = "The outline touches more than {limit} cells of the land register's grid."
 
 
+class TooManyCrossings(GeoRefusal):
+    """Of two outlines that lie on each other."""
+
+    code = "too_many_crossings"
+    template = (
+        "Two outlines cross each other so often that they cannot be compared "
+        "({crossings} times or more; {limit} are allowed)."
+    )
+
+
 class TooMuchOverlap(GeoRefusal):
     """A file as a whole: `vertices` of both outlines are counted for each two that lie on each other."""
 

@@ -15,6 +15,7 @@ import numpy as np
 import shapely
 
 from geo import polygon
+from geo.crossings import MANY_VERTICES, MAX_CROSSINGS, excess_crossings
 from geo.crs import ECCENTRICITY, SEMI_MAJOR_M, Coordinates, Floats, Polygonal, areas_m2
 from geo.errors import TooMuchOverlap
 from geo.polygon import Overlap, OverlapKind, OverlapRule
@@ -30,6 +31,9 @@ MAX_JUDGED_VERTICES: Final = 100_000_000
 vertices come to if every border was digitised twice."""
 PAIR_VERTICES: Final = 60
 """What a pair costs whatever its size, in vertices."""
+
+MAX_CROSSINGS_TOGETHER: Final = 1_000_000
+"""Of all pairs that are judged at once, beyond what neighbours' edges usually meet."""
 
 _PAIRS_AT_ONCE: Final = 2_000_000
 _WORTH_SCREENING: Final = 2_000
@@ -218,7 +222,10 @@ def _sharing(ones: _Ground, others: _Ground, one: Ints, other: Ints, rule: Overl
 
 
 def _intersections(firsts: Shapes, seconds: Shapes) -> tuple[Shapes, Floats]:
-    """`polygon.intersection` of each pair (None where it is nothing), and its area in m2."""
+    """`polygon.intersection` of each pair (None where it is nothing), and its area in m2. Raises
+    TooManyCrossings.
+    """
+    _check_crossings(firsts, seconds)
     shared = np.full(len(firsts), None, dtype=object)
 
     def intersect(at: slice) -> None:
@@ -233,6 +240,14 @@ def _intersections(firsts: Shapes, seconds: Shapes) -> tuple[Shapes, Floats]:
     there = np.flatnonzero(shapely.is_geometry(shared))
     shared_m2[there] = areas_m2(list(shared[there]))
     return shared, shared_m2
+
+
+def _check_crossings(firsts: Shapes, seconds: Shapes) -> None:
+    """Each pair within what a pair may, and all of them within a few times that."""
+    left = MAX_CROSSINGS_TOGETHER
+    vertices = shapely.get_num_coordinates(firsts).astype(np.int64) * shapely.get_num_coordinates(seconds)
+    for at in np.flatnonzero(vertices > MANY_VERTICES):
+        left -= excess_crossings(firsts[at], seconds[at], min(left, MAX_CROSSINGS))
 
 
 def _areal(found: Shapes) -> Shapes:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from shapely import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 
+from geo.crossings import check_crossings
 from geo.crs import Coordinates, LocalFrame, Polygonal, area_m2, check_degrees, parts_of, to_albers
 from geo.errors import (
     CoordinatesOutOfRange,
@@ -256,12 +257,16 @@ def kind_of(ground: Polygonal | None, ground_m2: float, smaller_m2: float, rule:
 
 
 def difference(a: Polygonal, b: Polygonal) -> Polygonal | None:
-    """The ground of `a` that is not `b`'s; None where there is none."""
+    """The ground of `a` that is not `b`'s; None where there is none. Raises TooManyCrossings."""
+    check_crossings(a, b)
     return _areal(shapely.difference(a, b))
 
 
 def intersection(a: Polygonal, b: Polygonal) -> Polygonal | None:
-    """The ground that is both's, the same for (a, b) and (b, a); None where there is none."""
+    """The ground that is both's, the same for (a, b) and (b, a); None where there is none. Raises
+    TooManyCrossings.
+    """
+    check_crossings(a, b)
     first, second = (a, b) if to_wkb(a) <= to_wkb(b) else (b, a)
     return _areal(shapely.intersection(first, second))
 

@@ -13,6 +13,7 @@ import shapely
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from geo.crossings import check_crossings
 from geo.crs import area_m2
 from geo.pairs import overlaps
 from geo.polygon import (
@@ -204,6 +205,8 @@ def sharing(geometry: Polygonal, others: Sequence[Polygonal]) -> list[bool]:
     shares = np.array(meeting(geometry, others), dtype=bool)
     if shares.any():
         met = np.array(others, dtype=object)[shares]
+        for other in met:
+            check_crossings(geometry, other)
         shares[shares] = shapely.area(shapely.intersection(geometry, met)) > 0
     found: list[bool] = shares.tolist()
     return found
