@@ -62,7 +62,7 @@ def translate(text: str, language: Language) -> str:
 
 
 def field_named(name: str, language: Language) -> str:
-    """A field of a parcel file in the reader's words beside the name that mappings know; a heading as it is."""
+    """A field of a parcel file in the reader's words, with its name in mappings; a heading as it is."""
     said = translations(language).pgettext("field", name)
     return name if said == name else f"{said} ({name})"
 
