@@ -13,9 +13,9 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from geo.errors import TooManyCrossings
-from geo.ragged import Shapes
+from geo.ragged import Flags, Shapes
 
-__all__ = ["MANY_VERTICES", "MAX_CROSSINGS", "check_crossings", "excess_crossings"]
+__all__ = ["MANY_VERTICES", "MAX_CROSSINGS", "check_crossings", "comparable", "excess_crossings"]
 
 MAX_CROSSINGS: Final = 250_000
 """Beyond `USUAL` for each edge, of one pair: some seconds, some hundred megabytes."""
@@ -52,6 +52,20 @@ def excess_crossings(one: BaseGeometry, other: BaseGeometry, left: int) -> int:
         if count - usual > left:
             raise TooManyCrossings(crossings=count, limit=left + usual)
     return max(0, count - usual)
+
+
+def comparable(ones: Shapes, others: Shapes, left: int = MAX_CROSSINGS) -> Flags:
+    """Which of these pairs can be compared, for a judgement that may leave pairs out: all that cross as
+    neighbours do, and others while they come to `left` together.
+    """
+    fit = np.ones(len(ones), dtype=bool)
+    vertices = shapely.get_num_coordinates(ones).astype(np.int64) * shapely.get_num_coordinates(others)
+    for at in np.flatnonzero(vertices > MANY_VERTICES):
+        try:
+            left -= excess_crossings(ones[at], others[at], left)
+        except TooManyCrossings:
+            fit[at] = False
+    return fit
 
 
 def _shared_box(one: BaseGeometry, other: BaseGeometry) -> tuple[float, float, float, float] | None:

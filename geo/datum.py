@@ -19,6 +19,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely import Polygon
 
+from geo.crossings import comparable
 from geo.crs import (
     DENSIFY_STEP_DEG,
     Coordinates,
@@ -31,6 +32,7 @@ from geo.crs import (
     parse_crs,
 )
 from geo.errors import DatumConflict, DatumSuspected
+from geo.ragged import shapes_of
 
 __all__ = [
     "DECISIVE",
@@ -512,6 +514,8 @@ def _on_ground(plane: NDArray[np.object_], ground: _Ground) -> tuple[Mask, Mask]
     """Which rows are a registered parcel's twin, and which lie on the ground of another."""
     twin, on_ground = np.zeros(len(plane), dtype=bool), np.zeros(len(plane), dtype=bool)
     row, other = ground.tree.query(plane, predicate="intersects")
+    fit = comparable(plane[row], ground.outlines[other])
+    row, other = row[fit], other[fit]
     mine, theirs = plane[row], ground.outlines[other]
     shared = shapely.area(shapely.intersection(mine, theirs))
     is_twin = shared >= _TWIN_SHARE * (shapely.area(mine) + shapely.area(theirs) - shared)
@@ -555,6 +559,6 @@ def _share_in(shape: Polygonal, home: Polygonal | None) -> float:
         return (_IN_COUNTY_SHARE + _OUT_OF_COUNTY_SHARE) / 2
     if shapely.covers(home, shape):
         return 1.0
-    if not shapely.is_valid(shape):
+    if not shapely.is_valid(shape) or not comparable(shapes_of([shape]), shapes_of([home])).all():
         return (_IN_COUNTY_SHARE + _OUT_OF_COUNTY_SHARE) / 2
     return float(shapely.intersection(shape, home).area / shape.area)

@@ -8,7 +8,8 @@ import shapely
 from shapely import Polygon
 
 from geo import pairs
-from geo.crossings import MANY_VERTICES, MAX_CROSSINGS, excess_crossings
+from geo.crossings import MANY_VERTICES, MAX_CROSSINGS, comparable, excess_crossings
+from geo.datum import judge_datum
 from geo.errors import TooManyCrossings
 from geo.polygon import OverlapRule, canonical, difference, intersection
 from tests.geo.shapes import QUZHOU
@@ -68,3 +69,12 @@ def test_few_vertices_are_not_counted() -> None:
     one, other = comb(100), comb(100, lying=True)
     assert shapely.get_num_coordinates(one) * shapely.get_num_coordinates(other) < MANY_VERTICES
     assert excess_crossings(one, other, 0) == 0
+
+
+def test_a_judgement_of_the_place_leaves_out_what_cannot_be_compared() -> None:
+    one, other = comb(2_000), comb(2_000, lying=True)
+    pairs_of = [np.array(some, dtype=object) for some in ([one, one, one], [other, one, wavy(100, 0.0)])]
+    assert comparable(*pairs_of).tolist() == [False, True, True]
+    begun = time.monotonic()
+    judge_datum([one], registered=[other], counties={"330802": other}, county_of=["330802"])
+    assert time.monotonic() - begun < 10
