@@ -17,6 +17,8 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 CATALOGUES: Final = Path(__file__).parent / "locale"
+CODED: Final[Mapping[str, str]] = {"field": "field", "status": "state", "kind": "kind"}
+"""Facts of refusals that are codes, and the context in which the catalogue has their words."""
 
 
 class Language(StrEnum):
@@ -52,8 +54,17 @@ def sentence(refusal: Refusal, language: Language) -> str:
 
 
 def filled(template: str, facts: Mapping[str, object], language: Language) -> str:
-    """A template in the reader's language with its facts in place."""
-    return _Formatter().vformat(translate(template, language), (), facts)
+    """A template in the reader's language with its facts in place, codes among them in the reader's words."""
+    said = {name: _said(name, fact, language) for name, fact in facts.items()}
+    return _Formatter().vformat(translate(template, language), (), said)
+
+
+def _said(name: str, fact: object, language: Language) -> object:
+    if not isinstance(fact, str) or name not in CODED:
+        return fact
+    if name == "field":
+        return field_named(fact, language)
+    return translations(language).pgettext(CODED[name], fact)
 
 
 def translate(text: str, language: Language) -> str:

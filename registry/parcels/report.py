@@ -18,7 +18,7 @@ from geo.errors import GeoRefusal
 from geo.polygon import Polygonal
 from geo.repair import Repair
 from registry.errors import RegistryRefusal
-from registry.language import Language, field_named, filled, translate
+from registry.language import Language, filled, translate
 from registry.parcels.mapping import FieldRefused, Value
 from registry.parcels.rules import ImportRefused, mu_of_cm2
 
@@ -244,10 +244,7 @@ class RowProblem:
         return cls(kept["row"], kept["field"], kept["value"], code, template, kept["facts"])
 
     def message(self, language: Language) -> str:
-        facts = dict(self.facts)
-        if isinstance(facts.get("field"), str):
-            facts["field"] = field_named(facts["field"], language)
-        return filled(self.template, facts, language)
+        return filled(self.template, self.facts, language)
 
     def advice(self, language: Language) -> str:
         """What to do."""

@@ -79,6 +79,17 @@ def test_every_refusal_has_a_status_and_a_sentence_in_both_languages(refusal: ty
         assert status_of(refusal) is not None, f"{refusal.__name__} has no status"
 
 
+def test_codes_within_a_chinese_sentence_are_chinese() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in Path(registry.__file__).parent.rglob("*.py")]
+    kinds = {kind for text in sources for kind in re.findall(r'NotFound\(kind="([^"]+)"', text)}
+    assert len(kinds) > 30
+    pgettext = translations(Language.CHINESE).pgettext
+    assert {kind for kind in kinds if pgettext("kind", kind) == kind} == set()
+    facts = {"parcel": "p", "status": "eligible", "needed": "one"}
+    said = filled("{status}, {parcel}", facts, Language.CHINESE)
+    assert said == "合格, p" and filled("{status}, {parcel}", facts, Language.ENGLISH) == "eligible, p"
+
+
 def test_no_two_refusals_have_one_code() -> None:
     by_code: dict[str, list[str]] = defaultdict(list)
     for refusal in REFUSALS:
