@@ -120,8 +120,8 @@ class AreaDiffers(ParcelRefused):
 class OverlapUnexplained(ParcelRefused):
     code: ClassVar[str] = "overlap_unexplained"
     template: ClassVar[str] = (
-        "Parcel {parcel} lies on the ground of {count} other parcels; say by overlap_reason why review may go "
-        "on."
+        "Parcel {parcel} lies on the ground of {count} other parcels; say by overlap_reason "
+        "why review may go on."
     )
 
 
