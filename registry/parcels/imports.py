@@ -8,6 +8,7 @@ what it answered.
 
 import hashlib
 import json
+import logging
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -22,7 +23,7 @@ from sqlalchemy.orm import Session
 from geo.crs import far_from_meridian
 from geo.datum import Datum
 from geo.examine import Declared, Examination, OutlineFault, Progress, examine_file, examine_parcels
-from geo.polygon import OverlapKind, OverlapRule
+from geo.polygon import OverlapKind, OverlapRule, Polygonal, from_wkb, intersection
 from geo.vector import ParcelFile
 from registry.accounts.service import load_organisation
 from registry.database import Database, lock_named
@@ -31,7 +32,7 @@ from registry.machine import Mandate, NotAuthorised, Role
 from registry.parcels.bulk_ground import overlaps_of_many
 from registry.parcels.bulk_rows import insert_many
 from registry.parcels.counties import Batch, check_datum, outside_county
-from registry.parcels.ground import CM2_PER_M2, overlap_facts, overlap_rule
+from registry.parcels.ground import CM2_PER_M2, GroundOverlap, overlap_facts, overlap_rule
 from registry.parcels.headings import propose_columns
 from registry.parcels.import_models import ParcelImport
 from registry.parcels.mapping import (
@@ -44,6 +45,7 @@ from registry.parcels.mapping import (
     shared_values,
 )
 from registry.parcels.models import Parcel, ParcelDraft
+from registry.parcels.public import seen_outlines
 from registry.parcels.report import (
     AreaDiffersFromCertificate,
     ImportReport,
@@ -67,6 +69,7 @@ IMPORTERS: Final = (Role.COLLECTIVE, Role.OPERATOR)
 GROUND, DRAFTS = "ground", "drafts"
 """Steps of an import after those of `geo.examine`."""
 UNKNOWN_KEY: Final = "—"
+access = logging.getLogger("tanhui.access")
 MOST_DRAWN: Final = 1_000
 """Outlines that a page draws of a file."""
 
@@ -201,6 +204,9 @@ def import_file(
     tell(GROUND, 0, 1)
     with database.read() as session:
         judged = judge(session, importer, examined, terms)
+    on_others = sum(one.code == LiesOnParcel.code for one in judged.warnings)
+    if on_others:  # who draws over others' land again and again learns where it lies: that is seen here
+        access.info("import: %d overlaps with registered land by %s", on_others, importer.organisation)
     tell(GROUND, 1, 1)
     if judged.problems or dry_run:
         return report_of(importer, examined, judged, dry_run=dry_run)
@@ -399,7 +405,7 @@ def judge(session: Session, importer: Mandate, examined: Examined, terms: Terms)
     owner_of, ownerless = _owners(importer, examined)
     suspected, outside = _where_it_lies(session, examined, own)
     warnings = examined.warnings + outside
-    warnings += _on_live_ground(session, examined.rows, overlap_rule(terms), own)
+    warnings += _on_live_ground(session, importer, examined.rows, overlap_rule(terms), own)
     return Judged(
         owner_of,
         sorted(examined.problems + ownerless + suspected, key=lambda problem: problem.row),
@@ -444,21 +450,34 @@ def _owners(importer: Mandate, examined: Examined) -> tuple[dict[int, str], list
 
 
 def _on_live_ground(
-    session: Session, rows: Sequence[ExaminedRow], rule: OverlapRule, own: Sequence[str]
+    session: Session, importer: Mandate, rows: Sequence[ExaminedRow], rule: OverlapRule, own: Sequence[str]
 ) -> list[RowProblem]:
-    """Overlap check at submission: what the drafts share with parcels that are somebody's already."""
+    """Overlap check at submission: what the drafts share with parcels that are somebody's already.
+
+    Nobody has looked at a draft: whoever draws one may draw it around a whole valley. So it shows exactly
+    only ground that the importer may see; of other parcels what everybody may see, and of masked ones none.
+    """
     shared = overlaps_of_many(
         session, [row.wkb for row in rows], [row.cells for row in rows], rule, frozenset(own)
     )
+    shared = [(at, found) for at, found in shared if found.overlap.kind is not OverlapKind.NONE]
+    seen = seen_outlines(session, {found.parcel for _, found in shared}, importer.organisation)
     return [
         RowProblem.of(
             rows[at].number,
             LiesOnParcel(parcel=found.parcel, status=found.status, **overlap_facts(found.overlap)),
-            shared=found.overlap.geometry,
+            shared=_shown(rows[at], found, seen),
         )
         for at, found in shared
-        if found.overlap.kind is not OverlapKind.NONE
     ]
+
+
+def _shown(row: ExaminedRow, found: GroundOverlap, seen: Mapping[str, Polygonal | None]) -> Polygonal | None:
+    """The ground of an overlap as far as its parcel may be seen."""
+    if found.parcel not in seen:
+        return found.overlap.geometry
+    public = seen[found.parcel]
+    return None if public is None else intersection(from_wkb(row.wkb), public)
 
 
 # ---- taking in ---------------------------------------------------------------------------------------------

@@ -213,6 +213,27 @@ def masked_among(session: Session, versions: Collection[ParcelVersion]) -> set[s
     return {one.parcel_id for one in versions if masks(said.get(one.parcel_id), one.tenure)}
 
 
+def seen_outlines(
+    session: Session, parcels: Collection[str], organisation: str
+) -> dict[str, Polygonal | None]:
+    """What an organisation may see of those among the parcels that are not its own nor entrusted to it: the
+    public outline, None of a masked one.
+    """
+    wanted = (
+        sa.select(Parcel.id, ParcelPublic.masked, ParcelPublic.wkb)
+        .outerjoin(ParcelPublic, ParcelPublic.parcel_id == Parcel.id)
+        .where(
+            Parcel.organisation_id != organisation,
+            sa.func.coalesce(Parcel.operator_id, "") != organisation,
+        )
+    )
+    return {
+        row.id: None if row.masked is not False else from_wkb(row.wkb)
+        for batch in _batches(sorted(parcels))
+        for row in session.execute(wanted.where(Parcel.id.in_(batch)))
+    }
+
+
 def public_outline(version: ParcelVersion, masked: bool) -> Polygonal | None:
     """What may be public of one version's outline; None when it was erased. For papers that speak of older
     versions.

@@ -3,12 +3,14 @@
 import csv
 import hashlib
 import io
+import json
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import shapely
 import sqlalchemy as sa
@@ -19,13 +21,14 @@ from geo.vector import read_parcels
 from registry.database import Database
 from registry.files import FileStore
 from registry.language import Language, translate
+from registry.machine import Role
 from registry.parcels.headings import propose_columns
 from registry.parcels.import_jobs import AT_ONCE, RETRY_AFTER_S, STANDING, ImportJobs, ImportsBusy
 from registry.parcels.import_models import ParcelImport, ParcelSource
 from registry.parcels.imports import Declaration, Upload, examine_upload, judge, take_in
 from registry.parcels.mapping import FieldMap, load_mapping
 from registry.parcels.models import Parcel, ParcelCell, ParcelDraft, ParcelVersion
-from registry.parcels.public import ParcelPublic
+from registry.parcels.public import ParcelPublic, set_masked
 from registry.parcels.report import ADVICE, ImportReport, reasons
 from registry.programmes.service import programme_file
 from registry.records.service import EraseRecord
@@ -130,6 +133,40 @@ def test_what_overlaps_is_drawn_where_it_is_asked_for(land: Land) -> None:
     assert "shared" not in plain
     assert told["shared"]["type"] == "Polygon"
     assert set(report.drawn) == {1, 2}
+
+
+@sqlite_only
+def test_a_draft_drawn_around_others_land_shows_no_more_of_it_than_everybody_may_see(
+    land: Land, caplog: pytest.LogCaptureFixture
+) -> None:
+    village, stranger = land.village, land.pair(Role.COLLECTIVE, "乙村")
+    open_one, hidden_one = (
+        land.submit(village, draft) for draft in land.drafts(village, ground(0.123, 0.0), ground(300.0, 0.0))
+    )
+    with land.people.installation.database.write() as session:
+        set_masked(session, village.first, hidden_one, True, land.people.installation.clock.now())
+    around = row(1, ground(-50.0, -50.0, 600.0, 300.0))
+    seen = {}
+    for who in (village, stranger):
+        with caplog.at_level("INFO", "tanhui.access"):
+            report = land.bring(who.first, land.file([around]), dry_run=True)
+        assert who.organisation in caplog.text
+        told = report.to_json(outlines=True)["warnings"]
+        seen[who] = {
+            one["facts"]["parcel"]: one.get("shared") for one in told if one["code"] == "lies_on_parcel"
+        }
+    exact = {open_one: ground(0.123, 0.0), hidden_one: ground(300.0, 0.0)}
+    for parcel, outline in exact.items():
+        assert shapely.from_geojson(json.dumps(seen[village][parcel])).equals_exact(
+            outline, 1e-9, normalize=True
+        )
+    assert set(seen[stranger]) == set(exact)
+    assert seen[stranger][hidden_one] is None
+    public = shapely.from_geojson(json.dumps(seen[stranger][open_one]))
+    assert not public.equals_exact(exact[open_one], 1e-6, normalize=True)
+    assert np.allclose(
+        np.round(shapely.get_coordinates(public), 4), shapely.get_coordinates(public), atol=1e-12
+    )
 
 
 # ---- declarations ------------------------------------------------------------------------------------------
