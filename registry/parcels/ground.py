@@ -157,13 +157,15 @@ def outlines_of(stored: Sequence[bytes]) -> list[Polygonal]:
         read = shapely.from_wkb(np.array([*stored, None], dtype=object))[:-1]
     except (shapely.errors.GEOSException, ValueError):
         return [from_wkb(wkb) for wkb in stored]  # says what is wrong with which
-    if not np.isin(shapely.get_type_id(read), _POLYGONAL).all() or shapely.is_empty(read).any():
+    kind = shapely.get_type_id(read)
+    if not ((kind == _POLYGON) | (kind == _MULTIPOLYGON)).all() or shapely.is_empty(read).any():
         return [polygonal(outline) for outline in read]
     outlines: list[Polygonal] = read.tolist()
     return outlines
 
 
-_POLYGONAL: Final = (3, 6)
+_POLYGON: Final = 3
+_MULTIPOLYGON: Final = 6
 
 
 def in_chunks(values: list[_V]) -> Iterator[list[_V]]:
