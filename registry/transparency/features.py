@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
 import orjson
@@ -182,6 +182,7 @@ def _on_earth(west: float, south: float, east: float, north: float) -> bool:
     return -180 <= west <= 180 and -180 <= east <= 180 and -90 <= south <= north <= 90
 
 
+_DAY_MS: Final = 86_400_000
 _INSTANT: Final = re.compile(
     r"\d{4}-\d{2}-\d{2}(?:(?P<time>[Tt ]\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?)(?:[Zz]|[+-]\d{2}:\d{2}))?"
 )
@@ -199,7 +200,7 @@ def parse_datetime(text: str) -> tuple[int | None, int | None]:
         from_ms, to_ms = ends[0][0], ends[-1][1]
         if from_ms is not None and to_ms is not None and from_ms > to_ms:
             raise ValueError(text)
-    except ValueError as fault:
+    except (ValueError, OverflowError) as fault:  # the ends of time have no neighbours in every zone
         raise ParameterMalformed(
             name="datetime",
             value=text[:80],
@@ -215,10 +216,10 @@ def _instant(text: str) -> tuple[int, int]:
         raise ValueError(text)
     if match["time"] is None:
         day = datetime.fromisoformat(text).replace(tzinfo=UTC)
-        return _milliseconds(day), _milliseconds(day + timedelta(days=1)) - 1
+        return _milliseconds(day), _milliseconds(day) + _DAY_MS - 1
     # fromisoformat knows no more than microseconds
     shortened = re.sub(r"(\.\d{6})\d+", r"\1", text.upper().replace(" ", "T"))
-    moment = _milliseconds(datetime.fromisoformat(shortened))
+    moment = _milliseconds(datetime.fromisoformat(shortened).astimezone(UTC))
     return moment, moment
 
 

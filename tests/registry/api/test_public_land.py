@@ -175,6 +175,11 @@ def test_parcels_are_on_the_register_from_their_submission_on(life: Life) -> Non
     assert features(life, datetime="../2024-01-01T00:00:00Z") == []
     assert len(features(life, datetime=f"{since[0]}/..")) == 3
     assert len(features(life, datetime="2024-01-01/2035-01-01")) == 3
+    assert len(features(life, datetime="9999-12-31")) == 3  # the last day has an end, too
+    projects = "/ogc/collections/projects/items"
+    assert get(life, projects, datetime="0001-01-01/9999-12-31").status_code == 200
+    for wrong in ("0001-01-01T00:00:00+14:00/..", "9999-12-31T23:59:59-14:00"):  # no instant of UTC
+        assert get(life, projects, datetime=wrong).status_code == 400, wrong
     for wrong in ("yesterday", "..", "2025-13-01", "2035-01-01/2024-01-01", "2025-01-01T00:00:00", "a/b/c"):
         assert get(life, ITEMS, datetime=wrong).status_code == 400, wrong
 
