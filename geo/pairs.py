@@ -21,7 +21,7 @@ from geo.errors import TooMuchOverlap
 from geo.polygon import Overlap, OverlapKind, OverlapRule
 from geo.ragged import Flags, Ints, Ragged, Shapes, ragged_of, shapes_of, starts
 
-__all__ = ["MAX_JUDGED_VERTICES", "MAX_SCREENED_VERTICES", "Found", "among", "between", "overlaps"]
+__all__ = ["MAX_JUDGED_VERTICES", "MAX_SCREENED_VERTICES", "Found", "against", "among", "between", "overlaps"]
 
 Found = list[tuple[int, int, Overlap]]
 
@@ -85,7 +85,29 @@ def overlaps(
     """`polygon.overlap` of the first candidate with the first neighbour, the second with the second, ..."""
     firsts, seconds = shapes_of(candidates), shapes_of(neighbours)
     shared, shared_m2 = _intersections(firsts, seconds)
-    return _judged(firsts, seconds, shared, shared_m2, rule)
+    return _judged(areas_m2(list(firsts)), seconds, shared, shared_m2, rule)
+
+
+def against(
+    candidate: Polygonal, neighbours: Sequence[Polygonal], rule: OverlapRule
+) -> list[tuple[int, Overlap]]:
+    """`polygon.overlap` of one candidate with each neighbour that shares any ground with it, however little,
+    and the neighbour's place in the list, ascending. Those that only touch, most of a parcel's neighbours,
+    cost one question each. Raises TooManyCrossings.
+    """
+    if not neighbours:
+        return []
+    shapely.prepare(candidate)
+    met = np.flatnonzero(shapely.intersects(candidate, shapes_of(neighbours)))
+    seconds = shapes_of([neighbours[place] for place in met.tolist()])
+    firsts = shapes_of([candidate] * len(met))
+    shared, shared_m2 = _intersections(firsts, seconds)
+    some = np.flatnonzero(shared_m2 > 0.0)
+    if len(some) == 0:
+        return []
+    first_m2 = np.full(len(some), areas_m2([candidate])[0])
+    judged = _judged(first_m2, seconds[some], shared[some], shared_m2[some], rule)
+    return list(zip(met[some].tolist(), judged, strict=True))
 
 
 # --- who meets whom -----------------------------------------------------------------------------------------
@@ -217,7 +239,8 @@ def _sharing(ones: _Ground, others: _Ground, one: Ints, other: Ints, rule: Overl
     firsts, seconds = ones.outlines[one], others.outlines[other]
     shared, shared_m2 = _intersections(firsts, seconds)
     some = np.flatnonzero(shared_m2 > rule.none_at_most_m2)
-    judged = _judged(firsts[some], seconds[some], shared[some], shared_m2[some], rule)
+    first_m2 = areas_m2(list(firsts[some]))
+    judged = _judged(first_m2, seconds[some], shared[some], shared_m2[some], rule)
     return list(zip(one[some].tolist(), other[some].tolist(), judged, strict=True))
 
 
@@ -267,10 +290,10 @@ _COLLECTION: Final = 7
 
 
 def _judged(
-    firsts: Shapes, seconds: Shapes, shared: Shapes, shared_m2: Floats, rule: OverlapRule
+    first_m2: Floats, seconds: Shapes, shared: Shapes, shared_m2: Floats, rule: OverlapRule
 ) -> list[Overlap]:
     """Steps 1 to 3 of `polygon.overlap`."""
-    first_m2, second_m2 = areas_m2(list(firsts)), areas_m2(list(seconds))
+    second_m2 = areas_m2(list(seconds))
     kinds = _kinds(shared, shared_m2, np.minimum(first_m2, second_m2), rule)
     return [
         Overlap(kind, area, area / a, area / b, geometry, rule.name)

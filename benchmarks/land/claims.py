@@ -25,10 +25,10 @@ from benchmarks.land.register import CREDITING, POOL, PROGRAMME, World, fill, pa
 from benchmarks.land.world import EPSG, grown, moved
 from benchmarks.land.world import outlines as drawn
 from geo import batch
-from geo.pairs import overlaps
+from geo.pairs import against
 from geo.polygon import OverlapKind, OverlapRule, Polygonal, judge_together
 from registry.database import Database
-from registry.parcels.ground import overlap_rule, overlaps_with_live_parcels, sharing
+from registry.parcels.ground import overlap_rule, overlaps_with_live_parcels
 from registry.programmes.models import Programme
 from registry.programmes.service import terms_of
 from registry.projects.claims import check
@@ -126,11 +126,9 @@ def _tree(some: World, asked: Questions) -> Way:
 
     def ask(candidate: Polygonal) -> Answer:
         near = np.sort(tree.query(candidate))
-        shares = sharing(candidate, list(outlines[near]))
-        rivals = near[shares]
-        met = list(outlines[rivals])
-        found = judge_together(overlaps([candidate] * len(met), met, RULE) if met else [], RULE)
-        return _answer((names[n], one.kind) for n, one in zip(rivals.tolist(), found, strict=True))
+        shared = against(candidate, list(outlines[near]), RULE)
+        found = judge_together([one for _, one in shared], RULE)
+        return _answer((names[near[at]], one.kind) for (at, _), one in zip(shared, found, strict=True))
 
     _time(way, ask, asked)
     return way

@@ -13,9 +13,8 @@ import shapely
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from geo.crossings import check_crossings
 from geo.crs import area_m2
-from geo.pairs import overlaps
+from geo.pairs import against
 from geo.polygon import (
     Overlap,
     OverlapKind,
@@ -179,39 +178,14 @@ def overlaps_with_live_parcels(
 ) -> list[GroundOverlap]:
     """What a polygon shares with each live parcel, slivers included; who shares nothing is left out."""
     near = live_neighbours(session, cells(geometry), except_parcels)
-    shares = sharing(geometry, [outline for _, outline in near.values()])
-    near = {parcel: found for (parcel, found), some in zip(near.items(), shares, strict=True) if some}
-    outlines = [outline for _, outline in near.values()]
-    each = overlaps([geometry] * len(outlines), outlines, rule) if outlines else []
-    judged = judge_together(each, rule)
+    found = against(geometry, [outline for _, outline in near.values()], rule)
+    judged = judge_together([overlap for _, overlap in found], rule)
+    who = [(parcel, status) for parcel, (status, _) in near.items()]
     return [
-        GroundOverlap(parcel, status, overlap)
-        for (parcel, (status, _)), overlap in zip(near.items(), judged, strict=True)
+        GroundOverlap(*who[place], overlap)
+        for (place, _), overlap in zip(found, judged, strict=True)
         if overlap.kind is not OverlapKind.NONE
     ]
-
-
-def meeting(geometry: Polygonal, others: Sequence[Polygonal]) -> list[bool]:
-    """Which of the others meet a polygon at all: the cheap question before the exact one."""
-    if not others:
-        return []
-    shapely.prepare(geometry)
-    met: list[bool] = shapely.intersects(geometry, list(others)).tolist()
-    return met
-
-
-def sharing(geometry: Polygonal, others: Sequence[Polygonal]) -> list[bool]:
-    """Which of the others have some ground in common with a polygon, however little: neighbours that only
-    touch, most of those that meet, need no judgement.
-    """
-    shares = np.array(meeting(geometry, others), dtype=bool)
-    if shares.any():
-        met = np.array(others, dtype=object)[shares]
-        for other in met:
-            check_crossings(geometry, other)
-        shares[shares] = shapely.area(shapely.intersection(geometry, met)) > 0
-    found: list[bool] = shares.tolist()
-    return found
 
 
 def index_ground(session: Session, parcel: str, geometry: Polygonal) -> None:

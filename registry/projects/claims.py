@@ -24,7 +24,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from geo.crs import area_m2
-from geo.pairs import overlaps
+from geo.pairs import against
 from geo.polygon import (
     Overlap,
     OverlapKind,
@@ -44,7 +44,6 @@ from registry.parcels.ground import (
     outlines_of,
     overlap_facts,
     overlap_rule,
-    sharing,
 )
 from registry.parcels.models import ParcelVersion
 from registry.parcels.rules import GroundErased
@@ -155,10 +154,10 @@ def check(
     left_out = {*except_claims, *replaced}
     rivals = _placed([one for one in found if one.claim not in left_out and asked.meets(one)])
     rivals += [one for one in also if one.claim not in left_out and asked.meets(one)]
-    shares = sharing(candidate, [one.ground for one in rivals])
-    rivals = [one for one, some in zip(rivals, shares, strict=True) if some]
     rule = overlap_rule(terms_of(programme))
-    return _judge(candidate, rivals, asked.own_order, rule, programme.id)
+    shared = against(candidate, [one.ground for one in rivals], rule)
+    pairs = [(rivals[place], overlap) for place, overlap in shared]
+    return _judge(candidate, pairs, asked.own_order, rule, programme.id)
 
 
 def require(verdict: ClaimVerdict, candidate: str) -> ClaimVerdict:
@@ -374,7 +373,7 @@ def competes(held: DateRange, wanted: DateRange, *, foreign: bool, over: bool, t
 
 def _judge(
     candidate: Polygonal,
-    rivals: Sequence[Claimed],
+    pairs: Sequence[tuple[Claimed, Overlap]],
     own_order: int | None,
     rule: OverlapRule,
     programme: str,
@@ -382,8 +381,6 @@ def _judge(
     """Earlier claims are judged together (many slivers are as much ground as one strip), later ones each for
     itself: whether their slivers were too many was asked when they came.
     """
-    each = overlaps([candidate] * len(rivals), [one.ground for one in rivals], rule) if rivals else []
-    pairs = list(zip(rivals, each, strict=True))
     earlier = [(one, shared) for one, shared in pairs if own_order is None or one.order < own_order]
     later = [(one, shared) for one, shared in pairs if own_order is not None and one.order >= own_order]
     judged = judge_together([shared for _, shared in earlier], rule)
