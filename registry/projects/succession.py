@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import sqlalchemy as sa
 from pydantic import Field
 from shapely import union_all
 from sqlalchemy.orm import Session
@@ -47,7 +48,7 @@ from registry.parcels.ground import (
     overlap_rule,
     overlaps_with_live_parcels,
 )
-from registry.parcels.models import Parcel, ParcelDraft, ParcelVersion
+from registry.parcels.models import Parcel, ParcelDraft, ParcelLineage, ParcelVersion
 from registry.parcels.public import ParcelVisibility
 from registry.parcels.rules import MILLION, PARCEL, DraftSubmitted
 from registry.parcels.service import (
@@ -383,6 +384,7 @@ def _case(session: Session, organisation: str, asked: ProposeSuccession) -> Case
     if dates is not None:
         check_tenure([(one.draft.id, one.draft.tenure) for one in after], dates)
     lost_cm2, added_cm2 = _check_ground(session, asked.kind, before, after, terms)
+    _check_no_creep(session, asked.kind, before, after, terms)
     return Case(
         kind=asked.kind,
         programme=programme,
@@ -500,6 +502,56 @@ def _check_ground(
         _check_kept(lost, added, min(area_m2(ground) for ground in grounds), terms)
         _check_sums(before, after, terms)
     return _cm2(lost), _cm2(added)
+
+
+def _check_no_creep(
+    session: Session, kind: SuccessionKind, before: Sequence[Before], after: Sequence[After], terms: Terms
+) -> None:
+    """A sliver is tolerated once, not at every split and merge again: the successors are held against the
+    ground that came in by submission or survey, however often it was split and merged since
+    (`GroundNotKept`).
+    """
+    if kind == "boundary":
+        return
+    first = _first_grounds(session, before)
+    new = _union([one.ground for one in after])
+    added = difference(new, _union(first))
+    _check_kept(None, added, min(area_m2(one) for one in [*first, *(one.ground for one in after)]), terms)
+
+
+def _first_grounds(session: Session, before: Sequence[Before]) -> list[Polygonal]:
+    """Outlines of the land that the predecessors came of by splits and merges; where an outline was erased,
+    its heir's stands for it.
+    """
+    found: dict[str, Polygonal] = {}
+    waiting = [(one.parcel.id, one.ground) for one in before]
+    while waiting:
+        parcel, ground = waiting.pop()
+        older = _parents(session, parcel)
+        if older is None:
+            found[parcel] = ground
+        else:
+            waiting += [one for one in older if one[0] not in found]
+    return list(found.values())
+
+
+def _parents(session: Session, parcel: str) -> list[tuple[str, Polygonal]] | None:
+    """The parcels that this one came of by a split or a merge, each with its last outline; None if it came in
+    otherwise, or an outline is gone.
+    """
+    rows = session.execute(
+        sa.select(ParcelLineage.predecessor_id, ParcelVersion.wkb)
+        .join(Parcel, Parcel.id == ParcelLineage.predecessor_id)
+        .join(
+            ParcelVersion,
+            sa.and_(ParcelVersion.parcel_id == Parcel.id, ParcelVersion.version == Parcel.version),
+        )
+        .where(ParcelLineage.successor_id == parcel, ParcelLineage.kind.in_(("split", "merge")))
+        .order_by(ParcelLineage.predecessor_id)
+    ).all()
+    if not rows or any(row.wkb is None for row in rows):
+        return None
+    return [(row.predecessor_id, from_wkb(row.wkb)) for row in rows]
 
 
 def _union(grounds: Sequence[Polygonal]) -> Polygonal:

@@ -229,6 +229,24 @@ def test_land_in_no_project_is_split_too(issued: Story) -> None:
     green(issued)
 
 
+def test_a_parcel_does_not_grow_by_a_sliver_at_every_split(issued: Story) -> None:
+    """A fifth of a metre along one side: each time within the rule, the third time together not."""
+    one, strip_m2 = eligible(issued, "upper", part(1, 1.5)), 0.195 * 333
+    for grown in (1, 2, 3):
+        east = grown * 2e-6  # degrees
+        heirs = [draft(issued, "upper", part(1, 1.2)), draft(issued, "upper", part(1.2, 1.5, east=east))]
+        command = proposal(issued, "split", [one], heirs, "2025-06-01")
+        if grown == 3:
+            break
+        approve(issued, propose(issued, command))
+        one = draft(issued, "upper", part(1, 1.5, east=east))
+        approve(issued, propose(issued, proposal(issued, "merge", heirs, [one], "2025-06-01")))
+    with pytest.raises(GroundNotKept) as refusal:
+        propose(issued, command)
+    assert refusal.value.facts["added_m2"] == pytest.approx(3 * strip_m2, rel=0.02)
+    green(issued)
+
+
 # ---- joining -----------------------------------------------------------------------------------------------
 
 
