@@ -71,6 +71,8 @@ _MAX_BOX_CELLS: Final = 1 << 18
 _CELL_OFFSET: Final = 1 << 17
 _CELL_STRIDE: Final = 1 << 18
 
+_PLACE_DIGITS: Final = 7
+"""Decimals of a degree in the place of a fault: a centimetre."""
 _FAULT: Final = re.compile(r"(?P<reason>.*?)\s*\[(?P<x>\S+) (?P<y>[^\]\s]+).*\]")
 
 
@@ -183,8 +185,9 @@ def invalid(geometry: Polygonal) -> GeometryInvalid:
     match = _FAULT.match(text)
     if match is None:
         west, south, _, _ = geometry.bounds
-        return GeometryInvalid(reason=text, lon=west, lat=south)
-    return GeometryInvalid(reason=match["reason"], lon=float(match["x"]), lat=float(match["y"]))
+        return GeometryInvalid(reason=text, lon=round(west, _PLACE_DIGITS), lat=round(south, _PLACE_DIGITS))
+    lon, lat = round(float(match["x"]), _PLACE_DIGITS), round(float(match["y"]), _PLACE_DIGITS)
+    return GeometryInvalid(reason=match["reason"], lon=lon, lat=lat)
 
 
 # --- overlap ------------------------------------------------------------------------------------------------

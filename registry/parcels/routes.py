@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import shapely
@@ -98,7 +99,9 @@ def parcels(
     cursor: Cursor = None,
     limit: Limit = PAGE_SIZE,
 ) -> Response:
-    """`tenure_ends_before` (a date) keeps parcels on the register whose right ends before that day."""
+    """`tenure_ends_before` (a date) keeps parcels on the register whose right ends before that day, each with
+    its `tenure_until`.
+    """
     wanted = sa.select(Parcel)
     if not known.official:
         mine = known.mandate.organisation
@@ -107,6 +110,7 @@ def parcels(
         wanted = wanted.where(Parcel.status == status)
     if tenure_ends_before is not None:
         wanted = wanted.where(tenure_ending_before(day_of(tenure_ends_before)), Parcel.status.not_in(GONE))
+        return page_of(request, session, wanted, Parcel.id, partial(_ending_view, session), cursor, limit)
     return page_of(request, session, wanted, Parcel.id, _parcel_view, cursor, limit)
 
 
@@ -195,6 +199,11 @@ def _draft_view(row: ParcelDraft) -> Mapping[str, Any]:
         "stand_type": row.stand_type,
         "submitted": row.submitted,
     }
+
+
+def _ending_view(session: Reading, row: Parcel) -> Mapping[str, Any]:
+    tenure = current_version(session, row).tenure
+    return {**_parcel_view(row), "tenure_until": tenure["until"] if tenure else None}
 
 
 def _parcel_view(row: Parcel) -> Mapping[str, Any]:

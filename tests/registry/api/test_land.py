@@ -41,6 +41,7 @@ def test_history_is_not_for_strangers(life: Life) -> None:
 def test_the_registry_lists_rights_that_end_before_a_day_and_one_is_renewed(life: Life) -> None:
     def ending(name: str, day: str) -> set[str]:
         items = life[name].get("/parcels", tenure_ends_before=day, limit=100).json()["items"]
+        assert all(item["tenure_until"] < day for item in items)
         return {item["id"] for item in items}
 
     assert set(life.parcels) <= ending("registry", "2061-01-01")

@@ -21,7 +21,7 @@ from jinja2 import Environment, nodes
 import geo
 import ledger
 import registry
-from geo.errors import GeoRefusal
+from geo.errors import GeometryInvalid, GeoRefusal
 from ledger.errors import LedgerRefusal
 from ledger.log import LogCorrupt
 from registry.app import create_app, unrouted
@@ -85,6 +85,8 @@ def test_codes_within_a_chinese_sentence_are_chinese() -> None:
     assert len(kinds) > 30
     pgettext = translations(Language.CHINESE).pgettext
     assert {kind for kind in kinds if pgettext("kind", kind) == kind} == set()
+    faults = {"lon": 118.005, "lat": 29.005, "reason": "Self-intersection"}
+    assert "自相交" in filled(GeometryInvalid.template, faults, Language.CHINESE)
     facts = {"parcel": "p", "status": "eligible", "needed": "one"}
     said = filled("{status}, {parcel}", facts, Language.CHINESE)
     assert said == "合格, p" and filled("{status}, {parcel}", facts, Language.ENGLISH) == "eligible, p"
