@@ -51,11 +51,14 @@ class ToldProject:
 
 @dataclass(slots=True)
 class ToldParcel:
-    """A parcel's state and current version; `suspended_from` is its state before its last suspension."""
+    """A parcel's state and current version; `suspended_from` is its state before its last suspension,
+    `reviewer` the organisation that took the review of this submission on.
+    """
 
     state: str
     version: int
     suspended_from: str = ""
+    reviewer: str = ""
 
 
 @dataclass(slots=True)
@@ -285,6 +288,8 @@ def _parcel(history: History, step: Taken, entry: Entry) -> None:
             history.areas_cm2[parcel, new] = facts["area_cm2"]
             history.renewals[parcel, new] = old
             history.land[parcel].version = new
+        case "accept":
+            history.land[parcel].reviewer = history.organisation(entry)
         case "suspend":
             history.land[parcel].suspended_from = step.before
         case "supersede":

@@ -10,6 +10,7 @@ from auditor.books import Books
 from auditor.carbon import judge_issuance, judge_reviews, judge_sources, judge_statement
 from auditor.effects import Contradiction
 from auditor.entries import Entry
+from auditor.evidence import judge_evidence
 from auditor.findings import Report
 from auditor.history import History
 from auditor.land import judge_land
@@ -30,6 +31,7 @@ JUDGES: Final[Mapping[Judge, str]] = {
     judge_money: "I11",
     judge_land: "I8",
     judge_outside: "I9",
+    judge_evidence: "I9",
 }
 """Every judge, and the check that fails when the facts it needs are missing or of another shape."""
 
@@ -40,6 +42,7 @@ OF_MACHINES: Final[Mapping[Judge, frozenset[str]]] = {
     judge_options: frozenset({"option", "issuance"}),
     judge_land: frozenset({"parcel", "project", "succession", "issuance"}),
     judge_outside: frozenset({"outside_claim"}),
+    judge_evidence: frozenset({"evidence"}),
 }
 """Judges that look at entries of these machines, and at entries that take several steps."""
 

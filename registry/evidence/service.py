@@ -41,6 +41,8 @@ from registry.parcels.service import SHA256, current_version, load_parcel
 FILERS: Final = (Role.COLLECTIVE, Role.OPERATOR, Role.VERIFIER, Role.REGISTRY_ADMIN)
 _E7: Final = 10_000_000
 _INSTANT: Final = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,3})?(Z|[+-]\d{2}:\d{2})$"
+_LON: Final = r"^-?(180(\.0{1,9})?|(1[0-7]\d|\d{1,2})(\.\d{1,9})?)$"
+_LAT: Final = r"^-?(90(\.0{1,9})?|[0-8]?\d(\.\d{1,9})?)$"
 _LONGEST_NAME: Final = 100
 
 
@@ -51,8 +53,8 @@ class FileEvidence(Command):
     sha256: str = Field(pattern=SHA256, description="a file that your organisation uploaded")
     kind: EvidenceKind
     note: str | None = Field(None, min_length=1, max_length=500)
-    lon: str | None = Field(None, pattern=r"^-?\d{1,3}(\.\d{1,9})?$", description="degrees, WGS 84")
-    lat: str | None = Field(None, pattern=r"^-?\d{1,2}(\.\d{1,9})?$", description="degrees, WGS 84")
+    lon: str | None = Field(None, pattern=_LON, description="degrees, WGS 84")
+    lat: str | None = Field(None, pattern=_LAT, description="degrees, WGS 84")
     accuracy_m: int | None = Field(None, ge=0, le=100_000)
     at: str | None = Field(None, pattern=_INSTANT, description="RFC 3339")
 

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from starlette.testclient import TestClient
 
 from registry.accounts.service import NotFound
 from registry.app import create_app
+from registry.evidence import service
 from registry.evidence.rules import (
     EvidenceKindUnknown,
     EvidenceTooLarge,
@@ -74,6 +76,25 @@ def test_a_photograph_from_elsewhere_is_flagged_by_what_the_device_said(
     with installation.database.read() as session:
         (row,) = evidence_of(session, parcel)
         assert metres_away(session, row) == pytest.approx(2000, abs=2)
+
+
+@pytest.mark.parametrize("place", [{"lon": "180.5"}, {"lon": "999"}, {"lat": "90.1"}, {"lat": "-91"}])
+def test_what_is_no_place_on_earth_is_not_filed(place: dict[str, str]) -> None:
+    with pytest.raises(ValidationError):
+        FileEvidence(parcel="x", sha256="0" * 64, kind="photograph", **place)  # type: ignore[arg-type]
+    FileEvidence(parcel="x", sha256="0" * 64, kind="photograph", lon="-180.0", lat="90")
+
+
+def test_evidence_with_the_parcel_of_somebody_else_is_found_by_the_audit(
+    land: Land, installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parcel = land.submit(land.village, land.drafts(land.village, ground(0, 0))[0])
+    stranger = land.people.member(Role.COLLECTIVE, "丙村")
+    sha256 = brought(installation, stranger, photograph())
+    monkeypatch.setattr(service, "may_add", lambda *_: True)
+    land.people.do(stranger, "evidence.file", FileEvidence(parcel=parcel, sha256=sha256, kind="photograph"))
+    failed = [str(one) for one in audit(installation.home).findings]
+    assert any("not its signer's" in one and one.startswith("I9") for one in failed), failed
 
 
 def test_only_who_uploaded_a_file_can_file_it_and_only_with_a_parcel_of_theirs(
