@@ -287,7 +287,7 @@ def csv_link(report: ImportReport) -> str | None:
 
 
 def outline_map(report: ImportReport) -> str | None:
-    """The file's valid outlines, and of others those that are proposed, as SVG; rows with faults are filled."""
+    """Valid outlines, and for others those that are proposed, as SVG; rows with faults are filled."""
     proposed = {one.row: one.repair.geometry.wkb for one in report.problems if one.repair is not None}
     drawn = proposed | dict(report.drawn)
     if not drawn:

@@ -134,6 +134,7 @@ def environment(language: Language) -> Environment:
     made.filters["instant"] = lambda at: format_datetime(
         at, "yyyy-MM-dd HH:mm:ss", tzinfo=LOCAL_TIME, locale=locale
     )
+    made.filters["moment"] = lambda text: made.filters["instant"](datetime.fromisoformat(text))
     made.filters["age"] = lambda seconds: age(seconds, catalogue.gettext)
     made.filters["translated"] = catalogue.gettext
     made.filters["word"] = lambda code, kind: word(catalogue, code, kind)

@@ -216,7 +216,9 @@ def test_a_person_gets_pages_to_read_in_either_language(life: Life) -> None:
         assert '<html lang="en">' in get(life, path, f="html", lang="en").text
         assert "<script" not in answer.text
     one = features(life, limit=1)[0]
-    assert one["properties"]["code"] in get(life, f"{ITEMS}/{one['id']}", f="html").text
+    page = get(life, f"{ITEMS}/{one['id']}", browser).text
+    assert one["properties"]["code"] in page
+    assert one["properties"]["stand_type"] not in page and "（北京时间）" in page
     assert 'rel="next"' in get(life, ITEMS, f="html", limit="1").text
     projects = "/ogc/collections/projects/items"
     assert "两村碳汇项目" in get(life, projects, f="html").text
