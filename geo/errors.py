@@ -264,6 +264,11 @@ class HeadingsRefused(GeoRefusal):
     )
 
 
+class TableTooLarge(GeoRefusal):
+    code = "table_too_large"
+    template = "The rows of the file have {values} values together; {limit} are allowed."
+
+
 class ReaderStopped(GeoRefusal):
     """`reason` is one of: time, memory, died."""
 

@@ -17,6 +17,7 @@ from geo.errors import (
     FormatUnsupported,
     HeadingsRefused,
     PrjMissing,
+    TableTooLarge,
 )
 from geo.reading import kinds
 from geo.reading.archive import unpack
@@ -39,6 +40,8 @@ _HINT_ROWS: Final = 1000
 MAX_COLUMNS: Final = 1000
 MAX_HEADING: Final = 200
 """Characters of a column's name. Each name is compared with each known one, by the process that serves."""
+MAX_VALUES: Final = 10_000_000
+"""Of all rows: 200,000 with fifty columns. They are held by the process that serves, empty ones, too."""
 _ROWS_AT_ONCE: Final = 10_000
 _EASTINGS_M: Final = (100e3, 900e3)  # of a zone of 3 or 6 degrees whose meridian has 500 km
 _ZONES: Final = {zone: f"EPSG:{4513 + zone - 25}" for zone in range(25, 46)} | {
@@ -87,9 +90,12 @@ def read(task: Task) -> Read:
 
 
 def _check_headings(found: Read) -> None:
-    """Refuse more columns, or longer names, than any table of land has: formats without a heading may have
-    other ones in each row (HeadingsRefused).
+    """Refuse more columns, longer names, or more values than any table of land has: formats without a heading
+    may have other ones in each row (HeadingsRefused, TableTooLarge).
     """
+    values = sum(len(row.attributes) for row in found.rows)
+    if values > MAX_VALUES:
+        raise TableTooLarge(values=values, limit=MAX_VALUES)
     names: set[str] = set()
     for row in found.rows:
         names.update(row.attributes)

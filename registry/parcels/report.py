@@ -183,6 +183,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "datum_conflict": "Leave the datum out: a survey file in metres is never shifted.",
     "encoding_unknown": "Declare the encoding; Chinese desktop programs mostly write GBK.",
     "too_many_features": _SPLIT,
+    "table_too_large": "Leave out the columns that do not speak of the land, or shorten their names.",
     "headings_refused": "Leave out the columns that do not speak of the land, or shorten their names.",
     "reader_stopped": "Split the file, or simplify outlines that have very many points.",
     "geometry_empty": "Draw the outline, or remove the row.",

@@ -37,6 +37,7 @@ from geo.errors import (
     NotGeoJson,
     ReaderStopped,
     ShapefileNotZipped,
+    TableTooLarge,
 )
 from geo.polygon import MAX_VERTICES
 from geo.reading.kinds import kind_of
@@ -359,6 +360,17 @@ def test_names_of_columns_without_end_do_not_reach_the_parent(
     refusal = why(written(tmp_path / "a.geojson", content), Limits())
     assert isinstance(refusal, HeadingsRefused)
     assert refusal.facts["length"] in (201, 4, 3)
+
+
+def test_a_small_file_of_very_many_empty_cells_is_refused(tmp_path: Path) -> None:
+    count, square = 12_000, shapely.to_wkb(shapely.box(118.9, 28.9, 118.901, 28.901))
+    cells = pyarrow.nulls(count, pyarrow.int64())
+    columns: dict[str, object] = {f"c{n}": cells for n in range(900)}
+    path = parquet(tmp_path / "a.parquet", {"geometry": [square] * count, **columns})
+    assert path.stat().st_size < 1 << 20
+    refusal = why(path, Limits())
+    assert isinstance(refusal, TableTooLarge), refusal
+    assert refusal.facts["values"] == 900 * count
 
 
 def test_a_number_of_a_million_digits_is_refused(tmp_path: Path) -> None:
