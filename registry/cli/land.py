@@ -134,7 +134,8 @@ def print_report(report: ImportReport, language: Language) -> None:
             console.print(translate("and {count} more: --json has them all", language).format(count=left))
     for field, heading in report.proposed.items():
         said = translate("The column {heading} looks like {field}; a field mapping can say so.", language)
-        console.print(escape(said.format(heading=heading, field=field_named(field, language))), soft_wrap=True)
+        named = field_named(field, language)
+        console.print(escape(said.format(heading=heading, field=named)), soft_wrap=True)
     console.print(escape(summary_line(report, language)), soft_wrap=True)
 
 

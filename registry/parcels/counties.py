@@ -57,10 +57,17 @@ def read_counties(
 ) -> list[CountyOutline]:
     """The outlines in a file, one row each, or `CountiesRefused` with every row that is wrong.
 
-    A code has six digits and stands once; it may be a number. Raises what `read_parcels` raises for a file
-    that cannot be read.
+    A code has six digits and stands once; it may be a number. Row 0 says which column is missing.
+    Raises what `read_parcels` raises for a file that cannot be read.
     """
     file = read_parcels(path)
+    missing = [
+        {"row": 0, "field": field, "code": "column_missing"}
+        for field in (code_field, name_field)
+        if not any(field in row.attributes for row in file.rows)
+    ]
+    if missing:
+        raise CountiesRefused(count=len(file.rows), rows=missing)
     land, faults = examine(file)
     outlines = {row.number: row.geometry for row in land}
     wrong: list[dict[str, object]] = [

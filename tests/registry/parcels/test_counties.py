@@ -158,6 +158,9 @@ def test_a_file_with_a_wrong_row_is_refused_with_every_such_row(tmp_path: Path) 
     wrong = refused.value.facts["rows"]
     assert isinstance(wrong, list)
     assert [(one["row"], one["field"]) for one in wrong] == [(2, "代码"), (3, "代码"), (4, "名称")]
+    with pytest.raises(CountiesRefused) as refused:
+        read_counties(path, code_field="adcode", name_field="名称", source="测绘", now=NOW)
+    assert refused.value.facts["rows"] == [{"row": 0, "field": "adcode", "code": "column_missing"}]
 
 
 def test_the_counties_of_a_province_are_read(test_data: Path) -> None:
