@@ -84,8 +84,8 @@ def main(path: str) -> None:
         found = particulars(path)
     except MemoryError:
         found = {"refused": "it needs too much memory"}
-    except Exception as fault:  # whatever the decoder says of a stranger's file is one refusal
-        found = {"refused": type(fault).__name__}
+    except Exception:  # whatever the decoder says of a stranger's file is one refusal
+        found = {"refused": "it is damaged, not whole or far too large"}
     sys.stdout.write(json.dumps(found))
 
 

@@ -89,6 +89,7 @@ def test_codes_within_a_chinese_sentence_are_chinese() -> None:
     assert "自相交" in filled(GeometryInvalid.template, faults, Language.CHINESE)
     facts = {"parcel": "p", "status": "eligible", "needed": "one"}
     said = filled("{status}, {parcel}", facts, Language.CHINESE)
+    assert filled("{role}", {"role": "operator"}, Language.CHINESE) == "运营公司"
     assert said == "合格, p" and filled("{status}, {parcel}", facts, Language.ENGLISH) == "eligible, p"
 
 

@@ -72,7 +72,7 @@ def test_the_sea_off_africa_is_a_phone_without_satellites(tmp_path: Path) -> Non
     ids=["jpeg", "png", "webp", "tiff"],
 )
 def test_half_an_image_is_refused(content: bytes, tmp_path: Path) -> None:
-    with pytest.raises(PhotographUnreadable):
+    with pytest.raises(PhotographUnreadable, match="damaged, not whole"):
         read(written(tmp_path, content))
 
 
