@@ -17,7 +17,13 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 CATALOGUES: Final = Path(__file__).parent / "locale"
-CODED: Final[Mapping[str, str]] = {"field": "field", "status": "state", "kind": "kind", "reason": "fault", "role": "role"}
+CODED: Final[Mapping[str, str]] = {
+    "field": "field",
+    "status": "state",
+    "kind": "kind",
+    "reason": "fault",
+    "role": "role",
+}
 """Facts of refusals that are codes, and the context in which the catalogue has their words."""
 
 
