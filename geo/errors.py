@@ -270,7 +270,7 @@ class TableTooLarge(GeoRefusal):
 
 
 class ReaderStopped(GeoRefusal):
-    """`reason` is one of: time, memory, died."""
+    """`reason` is one of: time, memory, died, given_up."""
 
     code = "reader_stopped"
     template = (

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -126,8 +127,10 @@ def examine_file(
     rule: OverlapRule | None,
     limits: Limits = EXAMINE_LIMITS,
     progress: Progress | None = None,
+    stop: threading.Event | None = None,
 ) -> Examination:
-    """Examine a file in a child process; without a `rule`, rows are not held against each other.
+    """Examine a file in a child process; without a `rule`, rows are not held against each other. It is given
+    up when `stop` is set (ReaderStopped).
 
     `progress` is told a step (`STEPS`), how much of it is done, and of how much. Raises what
     `vector.read_parcels` raises, DatumConflict, TooMuchOverlap.
@@ -148,7 +151,7 @@ def examine_file(
             memory_mib=limits.memory_mib,
             crs_declared=declared.crs is not None,
         )
-        _run(task, _order(declared, rule), limits, progress)
+        _run(task, _order(declared, rule), limits, progress, stop)
         return _load(folder, declared)
 
 
@@ -445,7 +448,9 @@ def _order(declared: Declared, rule: OverlapRule | None) -> str:
     return json.dumps({"declared": plain, "rule": None if rule is None else asdict(rule)})
 
 
-def _run(task: Task, order: str, limits: Limits, progress: Progress | None) -> None:
+def _run(
+    task: Task, order: str, limits: Limits, progress: Progress | None, stop: threading.Event | None = None
+) -> None:
     """Run the child and pass on what it says of its progress."""
     stopped = {"seconds": limits.seconds, "memory_mib": limits.memory_mib}
     kept = {name: os.environ[name] for name in ("NUMBA_CACHE_DIR",) if name in os.environ}
@@ -465,6 +470,8 @@ def _run(task: Task, order: str, limits: Limits, progress: Progress | None) -> N
     try:
         while _still_running(process):
             told.pass_on()
+            if stop is not None and stop.is_set():
+                raise ReaderStopped(reason="given_up", **stopped)
             if time.monotonic() - started > limits.seconds + 1:
                 raise ReaderStopped(reason="time", **stopped)
     finally:

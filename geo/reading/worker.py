@@ -11,6 +11,7 @@ import ctypes
 import gc
 import json
 import resource
+import signal
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -44,7 +45,16 @@ def confine(task: Task) -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(what, (limit, limit))
+    _end_with_parent()
     _leave_network()
+
+
+def _end_with_parent() -> None:
+    """Whoever waits for the answer is gone when the starting process is; then nobody would stop this one."""
+    prctl = getattr(ctypes.CDLL(None, use_errno=True), "prctl", None)
+    pr_set_pdeathsig = 1
+    if prctl is not None:
+        prctl(pr_set_pdeathsig, int(signal.SIGKILL), 0, 0, 0)
 
 
 def _leave_network() -> None:

@@ -41,6 +41,8 @@ STANDING: Final = 6
 """Callers who wait for their answer in the open; each holds a thread that others need."""
 REMEMBERED: Final = 200
 RETRY_AFTER_S: Final = 20
+FINISHING_S = 5.0
+"""What an import that runs may still take when the server stops."""
 UNDER_WAY: Final = ("queued", "running")
 
 faults = logging.getLogger("tanhui.faults")
@@ -116,6 +118,7 @@ class ImportJobs:
         self._lock = threading.Lock()
         self._workers: list[threading.Thread] = []
         self._closed = False
+        self._stop = threading.Event()
         self._turns = threading.Semaphore(AT_ONCE)
         self._standing = 0
 
@@ -185,7 +188,9 @@ class ImportJobs:
                 del self._jobs[id_]
 
     def close(self) -> None:
-        """Take no more, drop what waits, and let the one that runs finish for a moment."""
+        """Take no more, drop what waits, let the one that runs finish for a moment, then give it up: its
+        child and its files go with it.
+        """
         with self._lock:
             self._closed = True
             with suppress(Empty):
@@ -195,8 +200,10 @@ class ImportJobs:
                         waiting.folder.cleanup()
             for _ in self._workers:
                 self._queue.put_nowait(None)
-        for worker in self._workers:
-            worker.join(timeout=5)
+        for seconds in (FINISHING_S, 2.0):
+            for worker in self._workers:
+                worker.join(timeout=seconds)
+            self._stop.set()
 
     # -- the worker
 
@@ -225,7 +232,7 @@ class ImportJobs:
         finally:
             job.finished_at = self._clock.now()
             job.folder.cleanup()
-            if not job.dry_run and job.status != "taken":
+            if not job.dry_run and job.status != "taken" and not self._stop.is_set():
                 with suppress(Exception):
                     self._note(job)
             job.finished.set()
@@ -243,6 +250,7 @@ class ImportJobs:
                     mapping=job.mapping,
                     dry_run=job.dry_run,
                     progress=job.advance,
+                    stop=self._stop,
                 )
         except (GeoRefusal, RegistryRefusal) as refusal:
             return ImportReport.of_refused_file(job.upload.name, job.upload.sha256, refusal, job.dry_run)

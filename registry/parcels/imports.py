@@ -9,6 +9,7 @@ what it answered.
 import hashlib
 import json
 import logging
+import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -185,6 +186,7 @@ def import_file(
     mapping: FieldMap | None = None,
     dry_run: bool = False,
     progress: Progress | None = None,
+    stop: threading.Event | None = None,
 ) -> ImportReport:
     """Make drafts of all rows of a file, or of none; a dry run keeps nothing.
 
@@ -199,7 +201,9 @@ def import_file(
         known = None if dry_run else answered_before(session, importer, upload)
     if known is not None:
         return known
-    examined = examine_upload(path, upload, declared, terms, mapping or load_mapping(), now.date(), progress)
+    examined = examine_upload(
+        path, upload, declared, terms, mapping or load_mapping(), now.date(), progress, stop
+    )
     tell = progress or _silent
     tell(GROUND, 0, 1)
     with database.read() as session:
@@ -260,9 +264,10 @@ def examine_upload(
     mapping: FieldMap,
     today: date,
     progress: Progress | None = None,
+    stop: threading.Event | None = None,
 ) -> Examined:
     """Read a file and hold its rows against the mapping, the programme's terms and each other."""
-    file = examine_file(path, declared.of_file(), rule=overlap_rule(terms), progress=progress)
+    file = examine_file(path, declared.of_file(), rule=overlap_rule(terms), progress=progress, stop=stop)
     return examine_fields(file, upload, declared, terms, mapping, today)
 
 

@@ -1,6 +1,7 @@
 """A parcel file examined whole in the confined child says what its rows say one by one."""
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,15 @@ from benchmarks.land import world
 from geo import batch, pairs
 from geo.crs import area_m2, from_store, swapped_axes
 from geo.datum import Datum, from_wgs84
-from geo.errors import CrsConflict, DatumConflict, FileUnreadable, NotGeoJson, ReaderStopped, TooMuchOverlap
+from geo.errors import (
+    CrsConflict,
+    DatumConflict,
+    FileUnreadable,
+    NotGeoJson,
+    ReaderStopped,
+    TooManyCrossings,
+    TooMuchOverlap,
+)
 from geo.examine import STEPS, Declared, Examination, examine_file, examine_parcels
 from geo.polygon import MAX_VERTICES, OverlapKind, OverlapRule, canonical, cells, overlap, to_wkb
 from geo.repair import propose_repair
@@ -232,12 +241,12 @@ def test_large_outlines_across_each_other_end_within_the_limits_of_the_child(tmp
     rows = [comb(X, Y, teeth, upright=True), comb(X, Y, teeth, upright=False)]
     path = written(tmp_path / "combs.geojson", rows)
     limits = Limits(seconds=10, memory_mib=2048)
-    with pytest.raises(ReaderStopped):
+    with pytest.raises((ReaderStopped, TooManyCrossings)):
         examine_file(path, Declared(), rule=RULE, limits=limits)
 
 
 def test_a_child_that_takes_too_long_or_too_much_is_stopped(tmp_path: Path) -> None:
-    rows = [comb(X, Y, 3_000, upright=True), comb(X, Y, 3_000, upright=False)]
+    rows = [comb(X + 0.1 * n, Y, 20_000, upright=True) for n in range(10)]
     path = written(tmp_path / "combs.geojson", rows)
     with pytest.raises(ReaderStopped) as refused:
         examine_file(path, Declared(), rule=RULE, limits=Limits(seconds=1))
@@ -345,3 +354,11 @@ def test_rows_without_any_attribute_are_rows_all_the_same(tmp_path: Path) -> Non
     path.write_text(json.dumps(document))
     found = examine_file(path, Declared(), rule=None)
     assert found.attributes == [{}, {}] and found.count == len(found.numbers) == 2
+
+
+def test_an_examination_is_given_up_where_its_answer_is_not_wanted_any_more(mixed: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(ReaderStopped) as refusal:
+        examine_file(mixed, Declared(), rule=RULE, stop=stop)
+    assert refusal.value.facts["reason"] == "given_up"

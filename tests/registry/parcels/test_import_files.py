@@ -16,7 +16,7 @@ import shapely
 import sqlalchemy as sa
 from shapely import Polygon
 
-from geo.errors import FormatUnsupported, GeoRefusal
+from geo.errors import FormatUnsupported, GeoRefusal, ReaderStopped
 from geo.vector import read_parcels
 from registry.database import Database
 from registry.files import FileStore
@@ -469,6 +469,27 @@ def test_few_files_are_examined_at_once_few_callers_wait_and_the_next_is_told_to
     assert (len(inside), jobs.standing) == (AT_ONCE + STANDING, 0)
     with jobs.turn():
         pass
+
+
+@sqlite_only
+def test_an_import_that_runs_when_the_server_stops_is_given_up_and_leaves_no_file(
+    land: Land, jobs: ImportJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going = threading.Event()
+
+    def endless(*_: object, stop: threading.Event, **__: object) -> ImportReport:
+        going.set()
+        assert stop.wait(30)
+        raise ReaderStopped(reason="given_up", seconds=1, memory_mib=1)
+
+    monkeypatch.setattr("registry.parcels.import_jobs.import_file", endless)
+    monkeypatch.setattr("registry.parcels.import_jobs.FINISHING_S", 0.05)
+    job = begin(jobs, land, land.file([row(1, ground(0, 0))]))
+    assert going.wait(30)
+    jobs.close()
+    assert job.finished.is_set()
+    assert not job.path.parent.exists()
+    assert load(land, ParcelImport, job.id).status == "running"  # by nobody: it is shown as interrupted
 
 
 @sqlite_only
