@@ -73,8 +73,9 @@ def test_few_vertices_are_not_counted() -> None:
 
 def test_a_judgement_of_the_place_leaves_out_what_cannot_be_compared() -> None:
     one, other = comb(2_000), comb(2_000, lying=True)
-    pairs_of = [np.array(some, dtype=object) for some in ([one, one, one], [other, one, wavy(100, 0.0)])]
-    assert comparable(*pairs_of).tolist() == [False, True, True]
+    ones = np.array([one, one, one], dtype=object)
+    others = np.array([other, one, wavy(100, 0.0)], dtype=object)
+    assert comparable(ones, others).tolist() == [False, True, True]
     begun = time.monotonic()
     judge_datum([one], registered=[other], counties={"330802": other}, county_of=["330802"])
     assert time.monotonic() - begun < 10
