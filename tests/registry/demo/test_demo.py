@@ -165,7 +165,7 @@ def _plots_inside(outline: Path, target: Path) -> Path:
     [
         (quzhou_bad.with_overlap, "rows_overlap"),
         (quzhou_bad.with_bow_tie, "geometry_invalid"),
-        (quzhou_bad.without_prj, "prj_missing"),
+        (quzhou_bad.without_prj, "crs_meridian_unknown"),
         (quzhou_bad.with_duplicate_row, "row_repeated"),
     ],
 )
