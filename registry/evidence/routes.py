@@ -55,7 +55,7 @@ add_acts(
     "/evidence-files",
     summary="Bring a photograph or scan; it belongs to no parcel until it is filed",
     status_code=201,
-    responses=problem_responses(400, 401, 403, 413, 422, 500),
+    responses=problem_responses(400, 401, 403, 409, 413, 422, 500, 503),
 )
 def bring(
     running: Running, by: Acting, file: Annotated[UploadFile, File(description="JPEG, PNG, WebP, TIFF, PDF")]

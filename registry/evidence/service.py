@@ -37,8 +37,11 @@ from registry.machine import Mandate, NotAuthorised, Role
 from registry.office import Act, Answer, Command
 from registry.parcels.models import Parcel
 from registry.parcels.service import SHA256, current_version, load_parcel
+from registry.turns import Turns
 
 FILERS: Final = (Role.COLLECTIVE, Role.OPERATOR, Role.VERIFIER, Role.REGISTRY_ADMIN)
+READING: Final = Turns(at_once=2, standing=8)
+"""Images of strangers that are looked into, each by a process of its own."""
 _E7: Final = 10_000_000
 _INSTANT: Final = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,3})?(Z|[+-]\d{2}:\d{2})$"
 _LON: Final = r"^-?(180(\.0{1,9})?|(1[0-7]\d|\d{1,2})(\.\d{1,9})?)$"
@@ -65,12 +68,15 @@ def take_upload(
     """Keep a file byte for byte and read where and when it was taken. The same file again changes nothing.
 
     Raises `NotAuthorised`, `EvidenceKindUnknown`, `EvidenceTooLarge`, `PhotographUnreadable`,
-    `TooManyUnfiled`.
+    `TooManyUnfiled`, `ServiceBusy`.
     """
     if by.role not in FILERS:
         raise NotAuthorised(machine=EVIDENCE.name, action="upload", needed=" / ".join(FILERS))
     media_type = _media_type(path)
-    found = photographs.read(path) if media_type.startswith("image/") else photographs.Particulars()
+    found = photographs.Particulars()
+    if media_type.startswith("image/"):
+        with READING.turn():
+            found = photographs.read(path)
     with database.read() as session:
         _check_unfiled(session, by.organisation)
     with path.open("rb") as content:

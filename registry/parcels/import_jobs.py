@@ -32,6 +32,7 @@ from registry.parcels.imports import Declaration, Upload, import_file
 from registry.parcels.mapping import FieldMap
 from registry.parcels.report import ImportReport
 from registry.parcels.rules import ParcelRefused
+from registry.turns import Turns
 
 WAITING: Final = 8
 WORKERS: Final = 1
@@ -53,6 +54,10 @@ class ImportsBusy(ParcelRefused):
     template: ClassVar[str] = (
         "{waiting} imports are waiting already; send yours again in {retry_after_s} seconds."
     )
+
+
+def _busy(waiting: int) -> ImportsBusy:
+    return ImportsBusy(waiting=waiting, retry_after_s=RETRY_AFTER_S)
 
 
 class ImportUnderWay(ParcelRefused):
@@ -119,30 +124,22 @@ class ImportJobs:
         self._workers: list[threading.Thread] = []
         self._closed = False
         self._stop = threading.Event()
-        self._turns = threading.Semaphore(AT_ONCE)
-        self._standing = 0
+        self._turns = Turns(AT_ONCE, STANDING, _busy)
 
     @property
     def standing(self) -> int:
         """Callers whose files are examined, or who wait for that."""
-        with self._lock:
-            return self._standing
+        return self._turns.callers
 
     @contextmanager
     def turn(self) -> Iterator[None]:
         """The right to examine one file now, for an import whose caller waits for its answer. Waits for it
         behind those that came before; raises `ImportsBusy` when too many do.
         """
-        with self._lock:
-            if self._closed or self._standing >= AT_ONCE + STANDING:
-                raise ImportsBusy(waiting=self._standing, retry_after_s=RETRY_AFTER_S)
-            self._standing += 1
-        try:
-            with self._turns:
-                yield
-        finally:
-            with self._lock:
-                self._standing -= 1
+        if self._closed:
+            raise _busy(self.standing)
+        with self._turns.turn():
+            yield
 
     def submit(
         self,
@@ -167,7 +164,7 @@ class ImportJobs:
                 return known
             if self._closed or self._queue.full():
                 folder.cleanup()
-                raise ImportsBusy(waiting=self._queue.qsize(), retry_after_s=RETRY_AFTER_S)
+                raise _busy(self._queue.qsize())
             if not dry_run:
                 self._note(job)
             self._remember(job)
@@ -239,7 +236,7 @@ class ImportJobs:
 
     def _import(self, job: Job) -> ImportReport:
         try:
-            with self._turns:
+            with self._turns.behind():
                 return import_file(
                     self._database,
                     self._files,

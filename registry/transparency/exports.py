@@ -30,9 +30,13 @@ from registry.transparency.features import (
     parcel_page_only,
     parse_question,
 )
+from registry.turns import Turns
 from registry.web.api import OFFICIALS, Now, Reading, Visitor, access, decode_cursor, problem_responses
 
 router = APIRouter(tags=["parcels"])
+
+EXPORTS: Final = Turns(at_once=2, standing=6)
+"""Files that are written for somebody, who may be anybody."""
 
 FIELDS: Final = (
     Field("id", "text"),
@@ -92,7 +96,7 @@ _PARAMETERS: Final = [
     response_class=Response,
     responses={
         200: {"content": {kind.media_type: {} for kind in Format}},
-        **problem_responses(400, 401, 422, 500),
+        **problem_responses(400, 401, 422, 500, 503),
     },
     openapi_extra={"parameters": _PARAMETERS},
 )
@@ -103,13 +107,14 @@ def export(request: Request, now: Now, visitor: Visitor, session: Reading) -> Re
     question = parse_question(asked, PROPERTIES, ("format", "mine", "lang"), paged=False)
     mandate = None if visitor is None else visitor.mandate
     sight = Sight.of(mandate, _mine(given.get("mine", "false")))
-    folder = tempfile.TemporaryDirectory(prefix="tanhui-export-")
-    try:
-        path = Path(folder.name) / f"parcels{kind.suffix}"
-        rows = write(path, kind, FIELDS, export_rows(session, question, sight), made_at=now)
-    except BaseException:
-        folder.cleanup()
-        raise
+    with EXPORTS.turn():
+        folder = tempfile.TemporaryDirectory(prefix="tanhui-export-")
+        try:
+            path = Path(folder.name) / f"parcels{kind.suffix}"
+            rows = write(path, kind, FIELDS, export_rows(session, question, sight), made_at=now)
+        except BaseException:
+            folder.cleanup()
+            raise
     if visitor is not None:
         access.info("export: %d parcels by %s", rows, visitor.prefix)
     private = {"Cache-Control": "no-store"} if visitor else {"Access-Control-Allow-Origin": "*"}
