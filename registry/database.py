@@ -125,7 +125,10 @@ def create_engine(url: str) -> sa.Engine:
 
 def _configure_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # the driver leaves BEGIN to us
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=60000"):
+    for pragma in (
+        "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=60000",
+        "cache_size=-16384",  # KiB for a connection; 2 MiB do not hold the indexes of a province's land
+    ):  # fmt: skip
         connection.execute(f"PRAGMA {pragma}")
 
 
