@@ -1,7 +1,7 @@
 """One parcel against its neighbours gets the answers that each pair gets alone."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from shapely import Polygon, box
 
@@ -29,6 +29,7 @@ places = st.tuples(st.integers(0, 2**32 - 1), st.integers(5, 30), st.floats(-2, 
 def test_the_answers_are_those_of_each_pair_alone(neighbours: list[tuple[int, int, float, float]]) -> None:
     candidate = star(7, 24, 118.8, 29.0)
     others = [star(seed, n, 118.8 + x * STEP, 29.0 + y * STEP) for seed, n, x, y in neighbours]
+    assume(all(other.is_valid for other in others))  # few corners on one side of the place cross each other
     alone = [(at, overlap(candidate, other, RULE)) for at, other in enumerate(others)]
     assert against(candidate, others, RULE) == [(at, one) for at, one in alone if one.area_m2 > 0]
 

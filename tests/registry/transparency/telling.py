@@ -14,6 +14,7 @@ from auditor.history import (
     HeldMandate,
     History,
     ToldClaim,
+    ToldParcel,
     ToldPeriod,
     ToldProject,
     ToldStatement,
@@ -68,6 +69,7 @@ class Telling:
             told.owners[f"parcel {number}"] = village
             told.operators[f"parcel {number}", 1] = "operator"
             told.areas_cm2[f"parcel {number}", 1] = 10**9 + number
+            told.land[f"parcel {number}"] = ToldParcel("enrolled", 1)
             told.claims[f"claim {number}"] = ToldClaim(
                 f"parcel {number}", 1, "project", PROGRAMME, "forest-biomass", "2020-01-01", "2043-01-01",
                 10**9, 1, AT_MS,
