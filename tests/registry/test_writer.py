@@ -222,6 +222,7 @@ def entry_ids(installation: Installation) -> list[str]:
         return list(session.scalars(sa.select(tables.log.c.entry_id)))
 
 
+@pytest.mark.slow
 def test_a_killed_process_loses_nothing_it_answered_and_doubles_nothing(installation: Installation) -> None:
     """kill -9 in the midst of the load, five times; each start after it is unaided."""
     installation.close()

@@ -164,9 +164,9 @@ def _plots_inside(outline: Path, target: Path) -> Path:
     ("spoil", "code"),
     [
         (quzhou_bad.with_overlap, "rows_overlap"),
-        (quzhou_bad.with_bow_tie, "geometry_invalid"),
+        pytest.param(quzhou_bad.with_bow_tie, "geometry_invalid", marks=pytest.mark.slow),
         (quzhou_bad.without_prj, "crs_meridian_unknown"),
-        (quzhou_bad.with_duplicate_row, "row_repeated"),
+        pytest.param(quzhou_bad.with_duplicate_row, "row_repeated", marks=pytest.mark.slow),
     ],
 )
 def test_a_bad_parcel_file_is_refused_by_code(spoil: Any, code: str, tanhui: Tanhui, tmp_path: Path) -> None:
