@@ -24,7 +24,8 @@ from registry.database import Database, require_known
 from registry.files import FileStore
 from registry.language import Language, chosen, field_named, translate
 from registry.machine import Mandate, Role
-from registry.parcels.imports import IMPORTERS, Declaration, import_file
+from registry.parcels.examining import Declaration
+from registry.parcels.imports import IMPORTERS, import_file
 from registry.parcels.mappings import find_mapping
 from registry.parcels.report import ImportReport, RowProblem
 from registry.programmes.service import list_programmes

@@ -12,7 +12,8 @@ from registry.demo.story import CountyProject, Story
 from registry.estimates.methods import DEFAULT_METHOD
 from registry.files import FileStore
 from registry.machine import Role
-from registry.parcels.imports import Declaration, import_file
+from registry.parcels.examining import Declaration
+from registry.parcels.imports import import_file
 from registry.parcels.models import ParcelDraft
 from registry.parcels.report import ImportReport, LiesOnParcel, RowsShareSliver
 from registry.parcels.rules import mu_of_cm2

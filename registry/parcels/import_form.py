@@ -7,7 +7,7 @@ from fastapi import Form
 from pydantic import Field, TypeAdapter, ValidationError
 
 from geo.datum import Datum
-from registry.parcels.imports import Declaration
+from registry.parcels.examining import Declaration
 from registry.web.api import PlainForm, request_invalid
 
 TEXTS: Final = TypeAdapter(dict[str, str | int | float])

@@ -27,8 +27,9 @@ from registry.database import Database, lock_named
 from registry.errors import RegistryRefusal
 from registry.files import FileStore
 from registry.machine import Mandate
+from registry.parcels.examining import Declaration, Upload
 from registry.parcels.import_models import ParcelImport
-from registry.parcels.imports import Declaration, Upload, import_file
+from registry.parcels.imports import import_file
 from registry.parcels.mapping import FieldMap
 from registry.parcels.report import ImportReport
 from registry.parcels.rules import ParcelRefused

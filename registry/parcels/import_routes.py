@@ -19,18 +19,11 @@ from geo.errors import GeoRefusal
 from registry.accounts.service import NotFound
 from registry.files import FileStore
 from registry.machine import NotAuthorised
+from registry.parcels.examining import Declaration, Upload
 from registry.parcels.import_form import ImportForm, import_form
 from registry.parcels.import_jobs import UNDER_WAY, ImportJobs, ImportUnderWay, Job, row_view
 from registry.parcels.import_models import ParcelImport, ParcelSource, SavedMapping
-from registry.parcels.imports import (
-    IMPORTERS,
-    Declaration,
-    Upload,
-    answered_before,
-    check_importer,
-    discard_import,
-    import_file,
-)
+from registry.parcels.imports import IMPORTERS, answered_before, check_importer, discard_import, import_file
 from registry.parcels.mapping import FieldMap, load_mapping
 from registry.parcels.mappings import (
     BUILT_IN,

@@ -17,7 +17,8 @@ from registry.estimates.methods import DEFAULT_METHOD
 from registry.files import FileStore
 from registry.machine import Mandate, Role
 from registry.office import Outcome
-from registry.parcels.imports import Declaration, Upload, examine_rows, import_file, judge, take_in
+from registry.parcels.examining import Declaration, Upload, examine_rows
+from registry.parcels.imports import import_file, judge, take_in
 from registry.parcels.mapping import load_mapping
 from registry.parcels.report import ImportReport
 from registry.parcels.rules import OverlapReason

@@ -22,10 +22,11 @@ from registry.database import Database
 from registry.files import FileStore
 from registry.language import Language, translate
 from registry.machine import Role
+from registry.parcels.examining import Declaration, Upload, examine_upload
 from registry.parcels.headings import propose_columns
 from registry.parcels.import_jobs import AT_ONCE, RETRY_AFTER_S, STANDING, ImportJobs, ImportsBusy
 from registry.parcels.import_models import ParcelImport, ParcelSource
-from registry.parcels.imports import Declaration, Upload, examine_upload, judge, take_in
+from registry.parcels.imports import judge, take_in
 from registry.parcels.mapping import FieldMap, load_mapping
 from registry.parcels.models import Parcel, ParcelCell, ParcelDraft, ParcelVersion
 from registry.parcels.public import ParcelPublic, set_masked
@@ -278,7 +279,7 @@ def test_a_file_brought_again_is_answered_without_being_read(
     def nobody(*_: object, **__: object) -> None:
         raise AssertionError("the file was read again")
 
-    monkeypatch.setattr("registry.parcels.imports.examine_file", nobody)
+    monkeypatch.setattr("registry.parcels.examining.examine_file", nobody)
     again = land.bring(land.village.second, path, crs="EPSG:4490")
     assert again.repeated
     assert again.to_json() | {"repeated": False} == first.to_json()
