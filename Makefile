@@ -56,7 +56,7 @@ format: install ## put the code in its format and repair what ruff can repair
 lock: install ## resolve the dependencies anew into requirements.lock (hashes, no addresses)
 	@tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT \
 		&& $(PYTHON) -m venv "$$tools" && "$$tools/bin/pip" install --quiet 'pip-tools>=7.6' \
-		&& "$$tools/bin/pip-compile" --quiet $(UPGRADE) --extra dev --generate-hashes --allow-unsafe --strip-extras \
+		&& "$$tools/bin/pip-compile" --quiet $(UPGRADE) --extra dev --extra cluster --generate-hashes --allow-unsafe --strip-extras \
 			--no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
 			--output-file requirements.lock pyproject.toml
 	@$(BIN)/python hatch_build.py lock
