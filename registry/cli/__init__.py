@@ -15,13 +15,24 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 from geo.errors import GeoRefusal
 from ledger.client import LogWrong
 from ledger.errors import LedgerRefusal
-from registry.cli import checking, installing, land, land_counties, land_export, logs, saving, serving
+from registry.cli import (
+    checking,
+    exports,
+    installing,
+    land,
+    land_counties,
+    land_export,
+    logs,
+    saving,
+    serving,
+)
 from registry.cli.common import app, errors
 from registry.errors import RegistryRefusal
 
 __all__ = [
     "app",
     "checking",
+    "exports",
     "installing",
     "land",
     "land_counties",

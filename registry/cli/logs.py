@@ -1,4 +1,4 @@
-"""`tanhui log` and `export`: a published log, ours or somebody else's."""
+"""`tanhui log`: a published log, ours or somebody else's."""
 
 import json
 from pathlib import Path
@@ -122,7 +122,7 @@ def log_proof(
     ] = None,
 ) -> None:
     """Make the proof (c2sp.org/tlog-proof) that an entry is in the log, after checking it."""
-    proof, _ = _log_client(home, log, vkey).proof(index)
+    proof, _ = log_client(home, log, vkey).proof(index)
     if output is None:
         typer.echo(proof.to_bytes().decode(), nl=False)
     else:
@@ -130,36 +130,7 @@ def log_proof(
         console.print(f"wrote {output}", soft_wrap=True)
 
 
-@app.command()
-def export(
-    file: Annotated[Path, typer.Argument(help="the file to write")],
-    hledger: Annotated[bool, typer.Option("--hledger", help="the journal of all postings")] = False,
-    home: HomeOption = None,
-    log: LogOption = None,
-    vkey: VkeyOption = None,
-) -> None:
-    """Write the postings of a log, verified and replayed, as a journal for hledger or ledger."""
-    from ledger.journal import heading, transactions
-    from ledger.replay import LedgerState
-
-    if not hledger:
-        raise typer.BadParameter("say which format: --hledger")
-    state, lines = LedgerState(), [""]
-
-    def visit(index: int, leaf: bytes) -> None:
-        lines.extend(transactions(state.apply(leaf)))
-
-    client = _log_client(home, log, vkey)
-    client.verify()  # first, so that a file that was touched is named as such, and nothing in it is replayed
-    checked = client.verify(visit=visit)
-    lines[0] = heading(checked.head.checkpoint)
-    write_file(file, "".join(lines).encode("ascii"))
-    console.print(
-        f"wrote {len(lines) - 1:,} transactions of {state.size:,} entries to {file}", soft_wrap=True
-    )
-
-
-def _log_client(home: Path | None, log: str | None, vkey: str | None) -> LogClient:
+def log_client(home: Path | None, log: str | None, vkey: str | None) -> LogClient:
     """The log that was named, with its key; else the home's own."""
     files, key = log_and_key(home, log, vkey)
     return LogClient(files, verifiers_spelled(key))
