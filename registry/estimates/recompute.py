@@ -21,7 +21,8 @@ from ledger.canonical import JsonValue
 from registry.estimates.inputs import RunInputs, method_inputs
 from registry.estimates.methods.errors import UnknownMethod
 from registry.estimates.rasters import file_sha256
-from registry.estimates.run import RunRecord, compute, software
+from registry.estimates.run import compute, software
+from registry.estimates.run_record import RunRecord
 
 Resolve = Callable[[str], Path | None]
 """The file whose SHA-256 is the given one. An outline's file is the well-known binary of its canonical

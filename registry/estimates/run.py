@@ -13,9 +13,6 @@ Where the measurements lie further apart than the period is long, the change is 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from decimal import ROUND_CEILING, Decimal, localcontext
-from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -25,165 +22,31 @@ import shapely
 
 from geo.crs import Polygonal
 from geo.raster import RasterSource
-from ledger.canonical import JsonValue, decode, encode
-from ledger.errors import NotCanonical
+from ledger.canonical import JsonValue, encode
 from registry.apportion import largest_remainder
-from registry.estimates.ground import CM2_PER_HA, Ground, change_at_plots, measure, opened, place
-from registry.estimates.inputs import (
-    ParcelInput,
-    RunInputs,
-    TermsInput,
-    check_raster_dates,
-    forest_classes,
-)
+from registry.estimates.chain import Change, chained, lines, ppm, rate_kg_ha_year
+from registry.estimates.ground import Ground, change_at_plots, measure, opened, place
+from registry.estimates.inputs import ParcelInput, RunInputs, check_raster_dates, forest_classes
 from registry.estimates.methods import (
     ChangeEstimator,
-    Issuable,
     Mark,
     MethodVersion,
-    NetReduction,
     PlotRecord,
-    RiskMode,
     RowUse,
     calibrate,
     check_dates,
     estimate_change,
-    issuable_kg,
     method_version,
-    net_reduction,
     volume_carbon_tc_ha,
 )
 from registry.estimates.methods.constants import C_TO_CO2
-from registry.estimates.methods.errors import (
-    ImplausibleRemoval,
-    UncertaintyTooHigh,
-    UncertaintyUndefined,
-)
-from registry.estimates.methods.parameters import sha256_hex
-from registry.estimates.methods.uncertainty import EXACT, exact
 from registry.estimates.plain import plain
 from registry.estimates.rasters import READERS, checked
-from registry.estimates.rules import TIER_SCREENING, TIER_VERIFIED, RecordMalformed
+from registry.estimates.rules import TIER_SCREENING, TIER_VERIFIED
+from registry.estimates.run_record import RECORD_VERSION, RunRecord
 from registry.programmes.rules import MILLION
 
-RECORD_VERSION: Final = 1
 _WEIGHT_PER_TC: Final = 10**6
-_DAYS_PER_YEAR: Final = Decimal("365.25")
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """The change that a run credits from: tCO2e of the whole eligible ground, its uncertainty, and each
-    parcel's weight.
-    """
-
-    tier: str
-    delta_tco2e: float
-    uncertainty_pct: float | None
-    weights: tuple[int, ...]
-    evidence: dict[str, JsonValue]
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """E-C1 up to what may be issued. `front` is None when the uncertainty lets nothing be issued; `status`
-    says so.
-    """
-
-    status: str
-    baseline_tco2e: Decimal
-    front: NetReduction | None
-    issuable: Issuable
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """A run, complete: `text` is canonical JSON and says everything; the rest reads from it."""
-
-    text: str = field(repr=False)
-
-    @cached_property
-    def document(self) -> dict[str, JsonValue]:
-        """The record, or `RecordMalformed`."""
-        try:
-            document = decode(self.text.encode())
-        except NotCanonical as fault:
-            raise RecordMalformed(reason="it is not canonical JSON") from fault
-        if not isinstance(document, dict) or document.get("version") != RECORD_VERSION:
-            raise RecordMalformed(reason=f"it is not of version {RECORD_VERSION}")
-        return document
-
-    @cached_property
-    def inputs(self) -> RunInputs:
-        return RunInputs.from_json(self.document.get("inputs"))
-
-    @property
-    def results(self) -> dict[str, JsonValue]:
-        return self._part("results")
-
-    @property
-    def estimate_kg(self) -> int:
-        return self._whole("estimate_kg")
-
-    @property
-    def loss_kg(self) -> int:
-        return self._whole("loss_kg")
-
-    @property
-    def rate_kg_ha_year(self) -> int:
-        return self._whole("rate_kg_ha_year")
-
-    @property
-    def uncertainty_ppm(self) -> int | None:
-        value = self.results.get("uncertainty_ppm")
-        return None if value is None else self._whole("uncertainty_ppm")
-
-    @property
-    def tier(self) -> str:
-        return str(self.results.get("tier"))
-
-    @property
-    def second_verifier(self) -> bool:
-        return self.results.get("second_verifier") is True
-
-    @property
-    def parcels(self) -> list[tuple[int, int]]:
-        """Number and kilograms of each parcel; they add up to the estimate."""
-        parcels = self.results.get("parcels")
-        if not isinstance(parcels, list):
-            raise RecordMalformed(reason="it lists no parcels")
-        return [_number_and_kg(parcel) for parcel in parcels]
-
-    @property
-    def rows_to_attest(self) -> list[str]:
-        rows = self.document.get("rows_to_attest")
-        if not isinstance(rows, list):
-            raise RecordMalformed(reason="it lists no parameters")
-        return [f"{row['table']}.{row['code']}" for row in rows if isinstance(row, dict)]
-
-    @property
-    def attestation_sha256(self) -> str:
-        return sha256_hex(self.document.get("rows_to_attest"))
-
-    def _part(self, name: str) -> dict[str, JsonValue]:
-        part = self.document.get(name)
-        if not isinstance(part, dict):
-            raise RecordMalformed(reason=f"it has no {name}")
-        return part
-
-    def _whole(self, name: str) -> int:
-        value = self.results.get(name)
-        if type(value) is not int:
-            raise RecordMalformed(reason=f"{name} is not a whole number")
-        return value
-
-
-def _number_and_kg(parcel: JsonValue) -> tuple[int, int]:
-    if isinstance(parcel, dict):
-        number, kg = parcel.get("number"), parcel.get("estimate_kg")
-        if type(number) is int and type(kg) is int:
-            return number, kg
-    raise RecordMalformed(reason="a parcel has no whole number of kilograms")
 
 
 def compute(inputs: RunInputs, outlines: Sequence[Polygonal], files: Mapping[str, Path]) -> RunRecord:
@@ -204,8 +67,8 @@ def compute(inputs: RunInputs, outlines: Sequence[Polygonal], files: Mapping[str
             if inputs.plots is None
             else _proven(inputs, method, ground, outlines, files, rasters)
         )
-    chain = _chain(inputs, method, change)
-    rate = _rate_kg_ha_year(inputs.terms, chain, ground.eligible_cm2, inputs.days)
+    chain = chained(inputs, method, change)
+    rate = rate_kg_ha_year(inputs.terms, chain, ground.eligible_cm2, inputs.days)
     kilograms = largest_remainder(chain.issuable.verified_kg, change.weights)
     document: dict[str, JsonValue] = {
         "version": RECORD_VERSION,
@@ -216,13 +79,13 @@ def compute(inputs: RunInputs, outlines: Sequence[Polygonal], files: Mapping[str
             "status": chain.status,
             "estimate_kg": chain.issuable.verified_kg,
             "loss_kg": chain.issuable.loss_kg,
-            "uncertainty_ppm": _ppm(change.uncertainty_pct),
+            "uncertainty_ppm": ppm(change.uncertainty_pct),
             "rate_kg_ha_year": rate,
             "second_verifier": rate > inputs.terms.plausible_kg_ha_year,
             "eligible_cm2": ground.eligible_cm2,
             "parcels": _parcels(inputs, method, ground, kilograms),
         },
-        "chain": _lines(inputs, change, chain),
+        "chain": lines(inputs, change, chain),
         "evidence": change.evidence,
         "screening": {
             **_object(plain(ground.change)),
@@ -319,91 +182,7 @@ def _span(inputs: RunInputs, plots: Sequence[PlotRecord]) -> tuple[float, dict[s
     }
 
 
-# ---- the chain ---------------------------------------------------------------------------------------------
-
-
-def _chain(inputs: RunInputs, method: MethodVersion, change: Change) -> Chain:
-    """E-C1 in its fixed order (D5). Too uncertain a change issues nothing."""
-    baseline = _baseline_tco2e(change.delta_tco2e, inputs.terms.baseline_ppm)
-    try:
-        front = net_reduction(
-            delta_project_tco2e=change.delta_tco2e,
-            uncertainty_pct=change.uncertainty_pct,
-            delta_baseline_tco2e=baseline,
-            project_emissions_tco2e=_tonnes(inputs.project_emissions_kg),
-            leakage_tco2e=_tonnes(inputs.leakage_kg),
-            k_risk=Decimal(inputs.terms.risk_ppm).scaleb(-6),
-            rule=method.rule,
-        )
-    except UncertaintyTooHigh:
-        return Chain("reject_more_plots", baseline, None, Issuable(0, False, 0))
-    except UncertaintyUndefined:
-        return Chain("uncertainty_undefined", baseline, None, Issuable(0, False, 0))
-    return Chain("ok", baseline, front, issuable_kg(front, RiskMode(inputs.terms.risk_mode)))
-
-
-def _baseline_tco2e(delta_tco2e: float, baseline_ppm: int) -> Decimal:
-    """The programme's share of the project's change, as it would have been anyway; a loss has no baseline
-    to lean on.
-    """
-    with localcontext(EXACT):
-        return max(exact(delta_tco2e), Decimal(0)) * Decimal(baseline_ppm).scaleb(-6)
-
-
-def _tonnes(kilograms: int) -> Decimal:
-    return Decimal(kilograms).scaleb(-3)
-
-
-def _rate_kg_ha_year(terms: TermsInput, chain: Chain, eligible_cm2: int, days: int) -> int:
-    """R-17: mean net removal, rounded up; above the programme's second bound it is refused
-    (`ImplausibleRemoval`).
-    """
-    if chain.front is None:
-        return 0
-    net_kg = max(chain.front.net_reduction_tco2e, Decimal(0)) * 1000
-    hectares = Decimal(eligible_cm2) / CM2_PER_HA
-    rate = int((net_kg / hectares / (days / _DAYS_PER_YEAR)).to_integral_value(rounding=ROUND_CEILING))
-    if rate > terms.refused_kg_ha_year:
-        raise ImplausibleRemoval(
-            rate_tco2e_ha_year=rate / 1000, limit_tco2e_ha_year=terms.refused_kg_ha_year / 1000
-        )
-    return rate
-
-
-def _ppm(percent: float | None) -> int | None:
-    """An uncertainty in per cent as parts per million, rounded up."""
-    if percent is None:
-        return None
-    return int((exact(percent) * 10_000).to_integral_value(rounding=ROUND_CEILING))
-
-
 # ---- the record --------------------------------------------------------------------------------------------
-
-
-def _lines(inputs: RunInputs, change: Change, chain: Chain) -> list[JsonValue]:
-    """E-C1 as a reader follows it; tCO2e, exact decimals."""
-    front = chain.front
-    lines: list[JsonValue] = [
-        {"line": "project_change", "tco2e": repr(change.delta_tco2e)},
-        {
-            "line": "uncertainty",
-            "percent": plain(change.uncertainty_pct),
-            "rate": plain(front and front.deduction_rate),
-        },
-        {"line": "project_adjusted", "tco2e": plain(front and front.project_adjusted_tco2e)},
-        {"line": "baseline", "tco2e": plain(chain.baseline_tco2e), "share_ppm": inputs.terms.baseline_ppm},
-        {"line": "project_emissions", "tco2e": plain(_tonnes(inputs.project_emissions_kg))},
-        {"line": "leakage", "tco2e": plain(_tonnes(inputs.leakage_kg))},
-        {"line": "net_reduction", "tco2e": plain(front and front.net_reduction_tco2e)},
-        {
-            "line": "non_permanence",
-            "tco2e": plain(front and front.risk_withheld_tco2e),
-            "share_ppm": inputs.terms.risk_ppm,
-            "mode": inputs.terms.risk_mode,
-        },
-        {"line": "issuable", "kg": chain.issuable.verified_kg},
-    ]
-    return lines
 
 
 def _parcels(

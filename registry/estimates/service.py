@@ -41,7 +41,8 @@ from registry.estimates.rules import (
     RecordErased,
     RunNotPrepared,
 )
-from registry.estimates.run import RunRecord, compute
+from registry.estimates.run import compute
+from registry.estimates.run_record import RunRecord
 from registry.office import Act, Answer, Command
 from registry.parcels.ground import load_ground
 from registry.parcels.models import ParcelVersion

@@ -28,7 +28,7 @@ from registry.estimates.inputs import RASTERS, RunInputs
 from registry.estimates.methods import DEFAULT_METHOD
 from registry.estimates.models import PlotFile, PreparedRun, Raster
 from registry.estimates.rules import TIER_VERIFIED
-from registry.estimates.run import RECORD_VERSION
+from registry.estimates.run_record import RECORD_VERSION
 from registry.estimates.service import EstimatePeriod, RunRasters, load_case
 from registry.installation import Installation
 from registry.issuance.service import ApproveIssuance, ProposeIssuance

@@ -35,7 +35,8 @@ from registry.estimates.methods import default_parameters
 from registry.estimates.methods.errors import ImplausibleRemoval, PlotOutsidePeriod
 from registry.estimates.recompute import Resolve, folder, recompute, write_outlines
 from registry.estimates.rules import PlotUnplaced, ProductUnknown, RecordMalformed, StoredFileChanged
-from registry.estimates.run import RunRecord, compute
+from registry.estimates.run import compute
+from registry.estimates.run_record import RunRecord
 
 METHOD = "zj-ph-forest-management/1"
 TERMS = TermsInput("ZJ-PH.1", "buffer", 100_000, 0, 300_000, 12_000, 30_000, ("baseline_ppm",))
