@@ -1,0 +1,1 @@
+"""Estimation held against the time of only reading, and against exactextract."""
