@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from registry import problem
 from registry.accounts import routes as accounts
 from registry.catalogue import ACTS
+from registry.estimates import raster_routes as rasters
 from registry.estimates import routes as estimates
 from registry.evidence import routes as evidence
 from registry.files import FileStore
@@ -49,6 +50,7 @@ ROOMS: Final[tuple[APIRouter, ...]] = (
     evidence.router,
     projects.router,
     contested.router,
+    rasters.router,
     estimates.router,
     verification.router,
     issuance.router,

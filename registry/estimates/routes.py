@@ -1,7 +1,6 @@
 """Input files and runs over HTTP."""
 
 from collections.abc import Mapping
-from datetime import date
 from typing import Annotated, Any
 
 import sqlalchemy as sa
@@ -9,23 +8,18 @@ from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from fastapi.responses import JSONResponse
 
 from registry.accounts.service import NotFound
-from registry.estimates.models import EstimateRun, PlotFile, Raster
+from registry.estimates.models import EstimateRun, PlotFile
 from registry.estimates.rasters import (
     Measurement,
-    RasterKind,
     list_plot_files,
-    list_rasters,
     record_plots,
-    record_raster,
     store_plots,
-    store_raster,
 )
-from registry.estimates.rules import RasterOfTheFuture, RunNotPrepared
+from registry.estimates.rules import RunNotPrepared
 from registry.estimates.service import EstimatePeriod, load_run, prepare_run, run_parcels
-from registry.machine import NotAuthorised, Role
+from registry.estimates.uploads import UPLOAD_PROBLEMS, require_uploader
 from registry.office import Command
 from registry.projects.models import MonitoringPeriod, Project
-from registry.projects.rules import civil_date
 from registry.projects.service import load_period, load_project
 from registry.web.api import (
     PAGE_SIZE,
@@ -42,14 +36,10 @@ from registry.web.api import (
     add_acts,
     page_of,
     perform,
-    problem_responses,
 )
 from registry.web.uploads import uploaded
 
 router = APIRouter(tags=["estimates"])
-
-UPLOADERS = (Role.COLLECTIVE, Role.OPERATOR, Role.REGISTRY_ADMIN, Role.VERIFIER)
-UPLOAD_PROBLEMS = problem_responses(400, 401, 403, 409, 413, 422, 500)
 
 
 def perform_estimate(
@@ -76,30 +66,6 @@ add_acts(
 )
 
 
-@router.post("/rasters", summary="Register a raster", status_code=201, responses=UPLOAD_PROBLEMS)
-def add_raster(
-    running: Running,
-    by: Acting,
-    file: Annotated[UploadFile, File(description="a GeoTIFF")],
-    kind: Annotated[RasterKind, Form()],
-    product: Annotated[str, Form(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")],
-    taken_on: Annotated[date, Form()],
-) -> JSONResponse:
-    """The same file again answers the row it has."""
-    _require_uploader(by)
-    if taken_on > civil_date(running.clock.now()):
-        raise RasterOfTheFuture(taken_on=taken_on.isoformat())
-    with uploaded(file) as path:
-        stored = store_raster(running.home, path, kind=kind, product=product, taken_on=taken_on)
-    with running.database.write() as session:
-        return JSONResponse(dict(_raster_view(record_raster(session, stored))), 201)
-
-
-@router.get("/rasters", summary="Registered rasters", responses=READ_PROBLEMS)
-def rasters(known: Known, session: Reading) -> dict[str, Any]:
-    return {"items": [_raster_view(row) for row in list_rasters(session)], "next": None}
-
-
 @router.post(
     "/plot-files", summary="Register a file of sample plots", status_code=201, responses=UPLOAD_PROBLEMS
 )
@@ -110,7 +76,7 @@ def add_plots(
     measurement: Annotated[Measurement, Form()] = "volume",
 ) -> JSONResponse:
     """A file with faults is refused as a whole; `errors` lists them."""
-    _require_uploader(by)
+    require_uploader(by, "plot file")
     with uploaded(file) as path:
         stored = store_plots(running.home, path, measurement=measurement)
     with running.database.write() as session:
@@ -169,22 +135,6 @@ def _seen_run(session: Reading, known: Caller, run: str) -> EstimateRun:
     if not (known.official or owner == known.mandate.organisation):
         raise NotFound(kind="run", id=run)
     return row
-
-
-def _require_uploader(by: Caller) -> None:
-    if by.mandate.role not in UPLOADERS:
-        raise NotAuthorised(machine="raster", action="register", needed=" / ".join(sorted(UPLOADERS)))
-
-
-def _raster_view(row: Raster) -> Mapping[str, Any]:
-    return {
-        "sha256": row.sha256,
-        "kind": row.kind,
-        "unit": row.unit,
-        "product": row.product,
-        "taken_on": row.taken_on,
-        "size_bytes": row.size_bytes,
-    }
 
 
 def _plots_view(row: PlotFile) -> Mapping[str, Any]:
