@@ -340,3 +340,10 @@ def write_geotiff(
     with rasterio.Env(GDAL_PAM_ENABLED="NO"), rasterio.open(partial, "w", **profile) as out:
         out.write(bands)
     partial.replace(target)
+
+
+def gdal_version() -> str:
+    """The version of the library that reads rasters here."""
+    from rasterio import __gdal_version__
+
+    return str(__gdal_version__)
