@@ -1,58 +1,55 @@
-"""Parameter tables: versioned data files whose rows carry their source and a mark of confidence.
+"""The parameters that runs compute with: typed rows of the tables of a method version.
 
-A table's digest is the SHA-256 of its canonical JSON (keys sorted, no spaces, UTF-8), decimals being strings
-as they were printed, so the digest does not depend on how a machine writes a float.
+How a table is read and digested says `tables.py`; tables of equations that no run uses are in `library.py`.
 """
 
-import hashlib
-import json
-import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
 from functools import cache
-from importlib.resources import files
-from types import MappingProxyType
-from typing import Final, Generic, Protocol, TypeVar, cast
+from typing import Any, Final
 
 from registry.estimates.methods.checks import positive, share, total
 from registry.estimates.methods.errors import BadParameterTable, OutOfRange, SharesNotWhole, UnknownStandType
+from registry.estimates.methods.tables import (
+    Fields,
+    Mark,
+    Table,
+    canonical_json,
+    packaged,
+    read_table,
+    sha256_hex,
+)
 
-_DECIMAL: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+__all__ = [
+    "MOSO_BAMBOO",
+    "BiomassFactors",
+    "CulmModel",
+    "DeductionRule",
+    "DeductionStep",
+    "Growth",
+    "LinearBiomass",
+    "Mark",
+    "ParameterSet",
+    "RootsAndCarbon",
+    "RowUse",
+    "Setting",
+    "SpeciesShare",
+    "StandType",
+    "Table",
+    "bamboo_parameters",
+    "canonical_json",
+    "check_shares",
+    "default_parameters",
+    "in_range",
+    "read_bamboo",
+    "read_deduction_rules",
+    "read_linear_biomass",
+    "read_settings",
+    "read_stand_types",
+    "sha256_hex",
+]
 
-
-class Mark(StrEnum):
-    """How far a parameter may be trusted; issuance needs an attestation for the rows that are not `SURE`."""
-
-    SURE = "S"
-    PROBABLE = "P"
-    ASSUMED = "A"
-
-
-def canonical_json(document: object) -> bytes:
-    """One byte form for a document of strings, integers, booleans, nulls, lists and string-keyed mappings.
-
-    Same bytes as RFC 8785 as long as keys are ASCII and no number is a float; a float raises `TypeError`.
-    """
-    _refuse_floats(document)
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode()
-
-
-def _refuse_floats(document: object) -> None:
-    if isinstance(document, float):
-        raise TypeError("floats have no canonical form here; write decimals as strings")
-    if isinstance(document, Mapping):
-        for value in document.values():
-            _refuse_floats(value)
-    elif isinstance(document, list | tuple):
-        for value in document:
-            _refuse_floats(value)
-
-
-def sha256_hex(document: object) -> str:
-    return hashlib.sha256(canonical_json(document)).hexdigest()
+MOSO_BAMBOO: Final = "moso_bamboo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,87 +140,7 @@ class Setting:
     mark: Mark
 
 
-class _Row(Protocol):
-    @property
-    def code(self) -> str: ...
-    @property
-    def mark(self) -> Mark: ...
-
-
-Row = TypeVar("Row", bound=_Row)
-
-
-@dataclass(frozen=True, slots=True)
-class Table(Generic[Row]):
-    """A parameter table as it was read; `digest_hex` is of the whole document, sources and marks included."""
-
-    name: str
-    version: str
-    rows: Mapping[str, Row]
-    digest_hex: str
-
-    def row(self, code: str) -> Row:
-        """The row of a code, or `UnknownStandType`."""
-        try:
-            return self.rows[code]
-        except KeyError:
-            raise UnknownStandType(table=self.name, stand_type=code) from None
-
-    def digest(self) -> str:
-        return self.digest_hex
-
-
-class _Fields:
-    """Strict reading of one row: every value has its type, and none is left over."""
-
-    def __init__(self, table: str, row: object) -> None:
-        self.table = table
-        if not isinstance(row, dict):
-            raise BadParameterTable(table=table, field="rows")
-        self.values = dict(row)
-
-    def fault(self, field: str) -> BadParameterTable:
-        return BadParameterTable(table=self.table, field=field)
-
-    def text(self, field: str) -> str:
-        value = self.values.pop(field, None)
-        if not isinstance(value, str) or not value:
-            raise self.fault(field)
-        return value
-
-    def decimal(self, field: str) -> Decimal:
-        value = self.text(field)
-        if not _DECIMAL.fullmatch(value):
-            raise self.fault(field)
-        return Decimal(value)
-
-    def optional_decimal(self, field: str) -> Decimal | None:
-        if self.values.get(field) is None:
-            self.values.pop(field, None)
-            return None
-        return self.decimal(field)
-
-    def number(self, field: str) -> float:
-        return float(self.decimal(field))
-
-    def mark(self, field: str = "mark") -> Mark:
-        value = self.text(field)
-        if value not in set(Mark):
-            raise self.fault(field)
-        return Mark(value)
-
-    def rows(self, field: str) -> list[object]:
-        value = self.values.pop(field, None)
-        if not isinstance(value, list) or not value:
-            raise self.fault(field)
-        return cast("list[object]", value)
-
-    def end(self) -> None:
-        for field in self.values:
-            raise self.fault(str(field))
-
-
-def _stand_type(fields: _Fields) -> StandType:
+def _stand_type(fields: Fields) -> StandType:
     return StandType(
         code=fields.text("code"),
         name_zh=fields.text("name_zh"),
@@ -241,7 +158,7 @@ def _stand_type(fields: _Fields) -> StandType:
     )
 
 
-def _linear(fields: _Fields) -> LinearBiomass:
+def _linear(fields: Fields) -> LinearBiomass:
     return LinearBiomass(
         code=fields.text("code"),
         a=fields.number("a"),
@@ -252,7 +169,7 @@ def _linear(fields: _Fields) -> LinearBiomass:
 
 
 def _deduction_step(table: str, row: object) -> DeductionStep:
-    fields = _Fields(table, row)
+    fields = Fields(table, row)
     step = DeductionStep(
         fields.optional_decimal("up_to_pct"),
         fields.optional_decimal("rate"),
@@ -264,7 +181,7 @@ def _deduction_step(table: str, row: object) -> DeductionStep:
     return step
 
 
-def _deduction(fields: _Fields) -> DeductionRule:
+def _deduction(fields: Fields) -> DeductionRule:
     steps = tuple(_deduction_step(fields.table, row) for row in fields.rows("steps"))
     bounds = [step.up_to_pct for step in steps]
     known = [bound for bound in bounds if bound is not None]
@@ -273,7 +190,7 @@ def _deduction(fields: _Fields) -> DeductionRule:
     return DeductionRule(fields.text("code"), steps, fields.text("source"), fields.mark())
 
 
-def _setting(fields: _Fields) -> Setting:
+def _setting(fields: Fields) -> Setting:
     return Setting(
         fields.text("code"),
         fields.decimal("value"),
@@ -283,46 +200,52 @@ def _setting(fields: _Fields) -> Setting:
     )
 
 
-def _read(name: str, raw: bytes, row_of: Callable[[_Fields], Row]) -> Table[Row]:
-    try:
-        document = json.loads(raw)
-    except ValueError:
-        raise BadParameterTable(table=name, field="json") from None
-    fields = _Fields(name, document)
-    if fields.text("table") != name:
-        raise fields.fault("table")
-    version = fields.text("version")
-    fields.values.pop("units", None)
-    rows: dict[str, Row] = {}
-    for raw_row in fields.rows("rows"):
-        row_fields = _Fields(name, raw_row)
-        row = row_of(row_fields)
-        row_fields.end()
-        if row.code in rows:
-            raise fields.fault(row.code)
-        rows[row.code] = row
-    fields.end()
-    return Table(name, version, MappingProxyType(rows), sha256_hex(document))
-
-
 def read_stand_types(raw: bytes) -> Table[StandType]:
     """Table 3.1 from its JSON document. Raises `BadParameterTable`."""
-    return _read("stand_types", raw, _stand_type)
+    return read_table("stand_types", raw, _stand_type)
 
 
 def read_linear_biomass(raw: bytes) -> Table[LinearBiomass]:
     """Table 3.2 from its JSON document. Raises `BadParameterTable`."""
-    return _read("linear_biomass", raw, _linear)
+    return read_table("linear_biomass", raw, _linear)
 
 
 def read_deduction_rules(raw: bytes) -> Table[DeductionRule]:
     """The deduction rules of E-U2 from their JSON document. Raises `BadParameterTable`."""
-    return _read("deduction_rules", raw, _deduction)
+    return read_table("deduction_rules", raw, _deduction)
 
 
 def read_settings(raw: bytes) -> Table[Setting]:
     """The settings of an estimate from their JSON document. Raises `BadParameterTable`."""
-    return _read("estimation_rules", raw, _setting)
+    return read_table("estimation_rules", raw, _setting)
+
+
+def read_bamboo(raw: bytes) -> Table[Setting]:
+    """The parameters of Moso bamboo from their JSON document. Raises `BadParameterTable`."""
+    return read_table("bamboo", raw, _setting)
+
+
+@dataclass(frozen=True, slots=True)
+class RootsAndCarbon:
+    """Roots over above-ground dry matter, and carbon over dry matter."""
+
+    root_shoot: float
+    carbon_fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class CulmModel:
+    """The coefficients of E-F6: `a * D^b * (p * du / (q + du))^c + d` kg, and what they were fitted for."""
+
+    a: float
+    b: float
+    p: float
+    q: float
+    c: float
+    d: float
+    min_dbh_cm: float
+    max_dbh_cm: float
+    max_du: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,24 +260,24 @@ class RowUse:
 
 @dataclass(frozen=True, slots=True)
 class ParameterSet:
-    """The four tables that a method version computes with."""
+    """The tables that a method version computes with; `bamboo` is those of bamboo alone."""
 
     stand_types: Table[StandType]
     linear_biomass: Table[LinearBiomass]
     deduction_rules: Table[DeductionRule]
     settings: Table[Setting]
+    bamboo: Table[Setting] | None = None
 
     def digests(self) -> dict[str, str]:
         """Digest by table name, for the run record."""
-        return {table.name: table.digest() for table in self._tables()}
+        return {table.name: table.digest() for table in self.tables()}
 
     def digest(self) -> str:
         return sha256_hex(self.digests())
 
-    def _tables(
-        self,
-    ) -> tuple[Table[StandType], Table[LinearBiomass], Table[DeductionRule], Table[Setting]]:
-        return self.stand_types, self.linear_biomass, self.deduction_rules, self.settings
+    def tables(self) -> tuple[Table[Any], ...]:
+        bamboo = () if self.bamboo is None else (self.bamboo,)
+        return self.stand_types, self.linear_biomass, self.deduction_rules, self.settings, *bamboo
 
     def setting(self, code: str) -> float:
         return float(self.settings.rows[code].value)
@@ -365,6 +288,36 @@ class ParameterSet:
             raise BadParameterTable(table=self.settings.name, field=code)
         return int(value)
 
+    def bamboo_setting(self, code: str) -> float:
+        """A parameter of Moso bamboo; `UnknownStandType` in a set that has none."""
+        if self.bamboo is None:
+            raise UnknownStandType(table="bamboo", stand_type=code)
+        return float(self.bamboo.row(code).value)
+
+    @property
+    def culm_model(self) -> CulmModel:
+        value = self.bamboo_setting
+        return CulmModel(
+            a=value("culm_a"),
+            b=value("culm_b"),
+            p=value("culm_p"),
+            q=value("culm_q"),
+            c=value("culm_c"),
+            d=value("culm_d"),
+            min_dbh_cm=value("min_dbh_cm"),
+            max_dbh_cm=value("max_dbh_cm"),
+            max_du=int(value("max_du")),
+        )
+
+    def roots_and_carbon(self, stand_type: str) -> RootsAndCarbon:
+        """What turns above-ground dry matter of a stand type into carbon, bamboo included where the set has
+        it. Raises `UnknownStandType`.
+        """
+        if stand_type == MOSO_BAMBOO and self.bamboo is not None:
+            return RootsAndCarbon(self.bamboo_setting("root_shoot"), self.bamboo_setting("carbon_fraction"))
+        factors = self.stand_types.row(stand_type).factors
+        return RootsAndCarbon(factors.root_shoot, factors.carbon_fraction)
+
     def stand_type_named(self, name: str) -> StandType:
         """A stand type by its code or its Chinese name (`chinese_fir`, `杉木`), or `UnknownStandType`."""
         for row in self.stand_types.rows.values():
@@ -373,18 +326,27 @@ class ParameterSet:
         return self.stand_types.row(name)
 
 
-def _packaged(name: str) -> bytes:
-    return (files("registry.estimates.methods") / "data" / name).read_bytes()
-
-
 @cache
 def default_parameters() -> ParameterSet:
     """The parameter set that ships with this version of the code."""
     return ParameterSet(
-        read_stand_types(_packaged("stand_types.json")),
-        read_linear_biomass(_packaged("linear_biomass.json")),
-        read_deduction_rules(_packaged("deduction_rules.json")),
-        read_settings(_packaged("estimation_rules.json")),
+        read_stand_types(packaged("stand_types.json")),
+        read_linear_biomass(packaged("linear_biomass.json")),
+        read_deduction_rules(packaged("deduction_rules.json")),
+        read_settings(packaged("estimation_rules.json")),
+    )
+
+
+@cache
+def bamboo_parameters() -> ParameterSet:
+    """The same, with the parameters of Moso bamboo beside them."""
+    forest = default_parameters()
+    return ParameterSet(
+        forest.stand_types,
+        forest.linear_biomass,
+        forest.deduction_rules,
+        forest.settings,
+        read_bamboo(packaged("bamboo.json")),
     )
 
 

@@ -8,18 +8,22 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from registry.estimates.methods.errors import UnknownMethod
+from registry.estimates.methods.errors import UnknownMethod, UnknownStandType
 from registry.estimates.methods.parameters import (
+    MOSO_BAMBOO,
     DeductionRule,
     Mark,
     ParameterSet,
     RowUse,
+    bamboo_parameters,
     default_parameters,
     sha256_hex,
 )
 
 CODE_VERSION: Final = "1"
-"""Raised whenever the arithmetic of any equation changes its results."""
+"""Of the first methods. A method's code version is raised whenever its arithmetic changes a result; the
+digests of results in the tests say when that is.
+"""
 
 
 class Biomass(StrEnum):
@@ -28,6 +32,7 @@ class Biomass(StrEnum):
     VOLUME = "E-F1"
     LINEAR = "E-F2"
     TREES = "E-F3"
+    CULMS = "E-F6"
 
 
 class ChangeEstimator(StrEnum):
@@ -77,16 +82,27 @@ class MethodVersion:
         used: list[RowUse] = []
         tables = self.parameters
         for code in sorted(set(stand_types)):
-            row = tables.stand_types.row(code)
-            used.append(RowUse(tables.stand_types.name, code, row.mark, row.source))
-            if self.biomass is Biomass.LINEAR:
-                line = tables.linear_biomass.row(code)
-                used.append(RowUse(tables.linear_biomass.name, code, line.mark, line.source))
+            used += self._bamboo_rows(code) if self.biomass is Biomass.CULMS else self._tree_rows(code)
         used.append(RowUse(tables.deduction_rules.name, self.rule.code, self.rule.mark, self.rule.source))
         for code in _SETTINGS_OF_ISSUANCE:
             setting = tables.settings.row(code)
             used.append(RowUse(tables.settings.name, code, setting.mark, setting.source))
         return tuple(use for use in used if use.mark is not Mark.SURE)
+
+    def _tree_rows(self, code: str) -> list[RowUse]:
+        tables = self.parameters
+        row = tables.stand_types.row(code)
+        used = [RowUse(tables.stand_types.name, code, row.mark, row.source)]
+        if self.biomass is Biomass.LINEAR:
+            line = tables.linear_biomass.row(code)
+            used.append(RowUse(tables.linear_biomass.name, code, line.mark, line.source))
+        return used
+
+    def _bamboo_rows(self, code: str) -> list[RowUse]:
+        table = self.parameters.bamboo
+        if table is None or code != MOSO_BAMBOO:
+            raise UnknownStandType(table="bamboo", stand_type=code)
+        return [RowUse(table.name, row.code, row.mark, row.source) for row in table.rows.values()]
 
 
 _SETTINGS_OF_ISSUANCE: Final = ("reliability", "min_plots_per_stratum", "min_linear_volume_m3_ha")
@@ -105,6 +121,7 @@ def _versions() -> tuple[MethodVersion, ...]:
         of("zj-ph-forest-management-trees", Biomass.TREES, plain),
         of("zj-ph-forest-management-ratio", Biomass.VOLUME, ChangeEstimator.COMBINED_RATIO),
         of("zj-ph-forest-management-regression", Biomass.VOLUME, ChangeEstimator.COMBINED_REGRESSION),
+        MethodVersion("zj-ph-bamboo-management/1", Biomass.CULMS, plain, "ar_cm", "1", bamboo_parameters()),
     )
 
 
