@@ -1,0 +1,74 @@
+"""The registry's own way from outlines of record and rasters to sums, as `once` times it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.measure.world import read_outlines
+from geo.coverage import Coverage, cover_parcels
+from geo.raster import RasterSource
+from geo.zonal import zonal_sums
+
+if TYPE_CHECKING:
+    from benchmarks.measure.once import Task
+
+Sums = NDArray[np.float64]
+Work = Callable[[], Any]
+
+
+def first(task: Task) -> tuple[Work, Callable[[Any], Sums]]:
+    """Nothing is kept yet: build the shares of all outlines, keep them, and take the sums."""
+    outlines = list(read_outlines(Path(task.recorded)))
+    shutil.rmtree(task.store, ignore_errors=True)
+    Path(task.store).mkdir(parents=True)
+    cover_parcels(outlines[:2], _grid(task))
+
+    def work() -> Any:
+        coverage = cover_parcels(outlines, _grid(task), workers=task.workers)
+        coverage.save(Path(task.store) / "coverage.npz")
+        return coverage, _sums(task, coverage)
+
+    def finish(raw: Any) -> Sums:
+        coverage, sums = raw
+        np.save(task.blocks, np.array([coverage.block_window(int(one)) for one in coverage.blocks]))
+        return _in_cells(coverage, sums)
+
+    return work, finish
+
+
+def repeat(task: Task) -> tuple[Work, Callable[[Any], Sums]]:
+    """The shares are kept: load them and take the sums."""
+
+    def work() -> Any:
+        coverage = Coverage.load(Path(task.store) / "coverage.npz")
+        return coverage, _sums(task, coverage)
+
+    return work, lambda raw: _in_cells(*raw)
+
+
+def packed(task: Task) -> tuple[Work, Callable[[Any], Sums]]:
+    raise NotImplementedError
+
+
+def _grid(task: Task) -> Any:
+    with RasterSource.open(task.rasters[0]) as raster:
+        return raster.grid
+
+
+def _sums(task: Task, coverage: Coverage) -> list[Any]:
+    with ExitStack() as stack:
+        rasters = [stack.enter_context(RasterSource.open(one)) for one in task.rasters]
+        return [zonal_sums(coverage, raster, workers=task.workers) for raster in rasters]
+
+
+def _in_cells(coverage: Coverage, sums: list[Any]) -> Sums:
+    cell = coverage.grid.dx * coverage.grid.dy
+    result = np.array([[(one.total, one.measured_m2) for one in of_raster] for of_raster in sums])
+    return result / coverage.scale[:, None] / cell
