@@ -8,12 +8,8 @@ starts it, passes its progress on and loads arrays.
 
 import json
 import os
-import signal
-import subprocess
-import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
@@ -24,10 +20,11 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from geo import batch, pairs
+from geo import batch, confined, pairs
+from geo.confined import Progress, refusal_of
 from geo.crs import Floats, Polygonal, crs_text
 from geo.datum import Datum, check_datum_fits
-from geo.errors import GeometryBeyondRepair, GeometryInvalid, GeoRefusal, ReaderStopped
+from geo.errors import GeometryBeyondRepair, GeometryInvalid, GeoRefusal
 from geo.polygon import Overlap, OverlapKind, OverlapRule, to_wkb
 from geo.ragged import Ints, Shapes, starts
 from geo.reading import worker
@@ -40,13 +37,12 @@ from geo.vector import (
     _environment,
     _fault,
     _kind,
-    _refusal,
     _system,
 )
 
-__all__ = ["EXAMINE_LIMITS", "Declared", "Examination", "OutlineFault", "examine_file", "examine_parcels"]
-
-Progress = Callable[[str, int, int], None]
+__all__ = [
+    "EXAMINE_LIMITS", "Declared", "Examination", "OutlineFault", "Progress", "examine_file", "examine_parcels",
+]  # fmt: skip
 
 EXAMINE_LIMITS: Final = Limits(seconds=120, memory_mib=4096)
 """What a file may cost that is examined, not only read: 200,000 parcels of fifty vertices take half of it."""
@@ -57,7 +53,6 @@ OVERLAPS: Final = "overlaps"
 STEPS: Final = (READING, OUTLINES, OVERLAPS)
 """What `progress` speaks of, in this order."""
 
-_POLL_S: Final = 0.05
 _REPAIR_WORK: Final = 60_000_000
 _REPAIR_EACH: Final = 10_000
 """Proposals are made while the squares of the outlines' vertices, and this for each, stay within the work: a
@@ -452,64 +447,13 @@ def _run(
     task: Task, order: str, limits: Limits, progress: Progress | None, stop: threading.Event | None = None
 ) -> None:
     """Run the child and pass on what it says of its progress."""
-    stopped = {"seconds": limits.seconds, "memory_mib": limits.memory_mib}
     kept = {name: os.environ[name] for name in ("NUMBA_CACHE_DIR",) if name in os.environ}
     folder = Path(task.folder)
     (folder / "order.json").write_text(order, encoding="utf-8")
-    started = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, "-I", worker.__file__, json.dumps(asdict(task)), worker.EXAMINE],
-        cwd=folder,
-        env=_environment(task.folder) | kept,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    told = _Told(folder / "progress", progress)
-    try:
-        while _still_running(process):
-            told.pass_on()
-            if stop is not None and stop.is_set():
-                raise ReaderStopped(reason="given_up", **stopped)
-            if time.monotonic() - started > limits.seconds + 1:
-                raise ReaderStopped(reason="time", **stopped)
-    finally:
-        process.kill()
-        process.wait()
-    told.pass_on()
-    if process.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
-        raise ReaderStopped(reason="time", **stopped)
-    if process.returncode != 0 or not (folder / "result.json").exists():
-        raise ReaderStopped(reason="died", **stopped)
-
-
-def _still_running(process: "subprocess.Popen[bytes]") -> bool:
-    try:
-        process.wait(_POLL_S)
-    except subprocess.TimeoutExpired:
-        return True
-    return False
-
-
-class _Told:
-    """The lines of progress that the child has written, passed on once each."""
-
-    def __init__(self, path: Path, progress: Progress | None) -> None:
-        self._path = path
-        self._progress = progress
-        self._at = 0
-
-    def pass_on(self) -> None:
-        if self._progress is None or not self._path.exists():
-            return
-        with self._path.open("rb") as file:
-            file.seek(self._at)
-            whole, _, _ = file.read(1 << 20).rpartition(b"\n")
-        self._at += len(whole) + 1 if whole else 0
-        for line in whole.decode("ascii", "replace").splitlines():
-            step, done, total = line.split()
-            self._progress(step, int(done), int(total))
+    confined.run(
+        worker.__file__, [json.dumps(asdict(task)), worker.EXAMINE], folder, _environment(task.folder) | kept,
+        limits.bounds, progress, stop,
+    )  # fmt: skip
 
 
 def _load(folder: Path, declared: Declared) -> Examination:
@@ -517,7 +461,7 @@ def _load(folder: Path, declared: Declared) -> Examination:
 
     head = _plain(folder / "result.json", orjson.loads)
     if refused := head.get("refused"):
-        raise _refusal(refused)
+        raise refusal_of(refused)
     with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
         found = _loaded(folder, head, dict(arrays))
     lengths = np.load(folder / "source.npy", allow_pickle=False)

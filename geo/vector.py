@@ -6,10 +6,7 @@ completely or refused; what is wrong with single rows is listed row by row, and 
 
 import json
 import os
-import signal
 import struct
-import subprocess
-import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +20,8 @@ import pyproj
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from geo import confined
+from geo.confined import Bounds, refusal_of
 from geo.crs import CrsInput, Polygonal, crs_text, is_store_frame, parse_crs, parts_of, to_store
 from geo.errors import (
     AttributeNotWritable,
@@ -31,7 +30,6 @@ from geo.errors import (
     FileTooLarge,
     FileUnreadable,
     GeoRefusal,
-    ReaderStopped,
     RowsRefused,
     TooManyVertices,
 )
@@ -51,6 +49,10 @@ class Limits:
     features: int = 200_000
     seconds: int = 60
     memory_mib: int = 2048
+
+    @property
+    def bounds(self) -> Bounds:
+        return Bounds(self.seconds, self.memory_mib, 2 * self.unpacked_bytes)
 
 
 DEFAULT_LIMITS: Final = Limits()
@@ -144,7 +146,7 @@ def read_parcels(
             memory_mib=limits.memory_mib,
             crs_declared=crs is not None,
         )
-        _run(task)
+        _run(task, limits)
         head, wkb = _result(Path(folder))
     system = _system(head["crs"], crs)
     return ParcelFile(
@@ -169,49 +171,16 @@ def _kind(file: Path, limits: Limits) -> str:
         raise FileUnreadable(reason=error.strerror or type(error).__name__) from error
 
 
-def _run(task: Task) -> None:
-    """Run the reader; it may take a second longer on the wall than on the processor."""
-    stopped = {"seconds": task.seconds, "memory_mib": task.memory_mib}
-    command = [sys.executable, "-I", worker.__file__, json.dumps(asdict(task))]
-    try:
-        done = subprocess.run(
-            command,
-            cwd=task.folder,
-            env=_environment(task.folder),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=task.seconds + 1,
-            start_new_session=True,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ReaderStopped(reason="time", **stopped) from error
-    if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
-        raise ReaderStopped(reason="time", **stopped)
-    if done.returncode != 0 or not (Path(task.folder) / "result.json").exists():
-        raise ReaderStopped(reason="died", **stopped)
+def _run(task: Task, limits: Limits) -> None:
+    confined.run(
+        worker.__file__, [json.dumps(asdict(task))], Path(task.folder), _environment(task.folder),
+        limits.bounds,
+    )  # fmt: skip
 
 
 def _environment(folder: str) -> dict[str, str]:
-    """Nothing of ours: no proxies, no credentials, no configuration but this."""
-    kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ}
-    return kept | {
-        "HOME": folder,
-        "TMPDIR": folder,
-        "LANG": "C.UTF-8",
-        "PROJ_NETWORK": "OFF",
-        "OPENBLAS_NUM_THREADS": "1",
-        "GDAL_NUM_THREADS": "1",
-        "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none",
-        "GDAL_HTTP_PROXY": "127.0.0.1:9",
-        "GDAL_VRT_ENABLE_PYTHON": "NO",
-        "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-        "GDAL_DRIVER_PATH": "disable",
-        "SHAPE_RESTORE_SHX": "NO",
-        "OGR_SKIP": _other_drivers(),
-        "GDAL_SKIP": _other_drivers(),
-    }
+    skipped = _other_drivers()
+    return confined.environment(folder, SHAPE_RESTORE_SHX="NO", OGR_SKIP=skipped, GDAL_SKIP=skipped)
 
 
 @lru_cache(maxsize=1)
@@ -220,31 +189,11 @@ def _other_drivers() -> str:
 
     Asked of a process of its own, as GDAL and what pyogrio brings along would stay in this one for good.
     """
-    command = [sys.executable, "-I", worker.__file__, worker.LIST_DRIVERS]
-    listed = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True, text=True)
-    return listed.stdout.strip()
+    return confined.printed(worker.__file__, worker.LIST_DRIVERS)
 
 
 def _result(folder: Path) -> tuple[dict[str, Any], bytes]:
-    head: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    if refused := head.get("refused"):
-        raise _refusal(refused)
-    return head, (folder / "result.wkb").read_bytes()
-
-
-def refusals() -> dict[str, type[GeoRefusal]]:
-    """Every reason of this package by its code."""
-    found: dict[str, type[GeoRefusal]] = {}
-    waiting = [GeoRefusal]
-    while waiting:
-        kind = waiting.pop()
-        found[kind.code] = kind
-        waiting.extend(kind.__subclasses__())
-    return found
-
-
-def _refusal(record: Mapping[str, Any]) -> GeoRefusal:
-    return refusals()[record["code"]](**record["facts"])
+    return confined.result(folder), (folder / "result.wkb").read_bytes()
 
 
 def _rows(records: list[list[Any]], wkb: bytes) -> Iterator[FeatureRow]:
@@ -254,7 +203,9 @@ def _rows(records: list[list[Any]], wkb: bytes) -> Iterator[FeatureRow]:
         at += length
         drawn = shapely.from_wkb(wkb[at : at + drawn_length]) if drawn_length else None
         at += drawn_length
-        yield FeatureRow(number, geometry, attributes, None if problem is None else _refusal(problem), drawn)
+        yield FeatureRow(
+            number, geometry, attributes, None if problem is None else refusal_of(problem), drawn
+        )
 
 
 def _system(found: str | None, declared: CrsInput | None) -> pyproj.CRS:

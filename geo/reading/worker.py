@@ -7,19 +7,16 @@ under names of our own, every format but one is read without GDAL, and GDAL sees
 shapefile, with every other driver off.
 """
 
-import ctypes
 import gc
 import json
-import resource
-import signal
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 if __name__ == "__main__":  # isolated mode puts neither this folder nor the working directory on the path
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from geo.errors import GeoRefusal, ReaderStopped
+from geo.confined import Bounds, answer, confine, spelled
 from geo.reading.formats import read
 from geo.reading.rows import Read, Task
 from geo.reading.shapefile import other_drivers
@@ -32,43 +29,12 @@ loads.
 """
 
 
-def confine(task: Task) -> None:
-    """Limits on memory, processor time, file size and open files; no core dumps; a network of its own if
-    allowed.
-    """
-    memory = task.memory_mib << 20
-    for what, limit in (
-        (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_CPU, task.seconds),
-        (resource.RLIMIT_FSIZE, 2 * task.max_unpacked_bytes),
-        (resource.RLIMIT_NOFILE, 128),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        resource.setrlimit(what, (limit, limit))
-    _end_with_parent()
-    _leave_network()
+def bounds_of(task: Task) -> Bounds:
+    return Bounds(task.seconds, task.memory_mib, 2 * task.max_unpacked_bytes)
 
 
-def _end_with_parent() -> None:
-    """Whoever waits for the answer is gone when the starting process is; then nobody would stop this one."""
-    prctl = getattr(ctypes.CDLL(None, use_errno=True), "prctl", None)
-    pr_set_pdeathsig = 1
-    if prctl is not None:
-        prctl(pr_set_pdeathsig, int(signal.SIGKILL), 0, 0, 0)
-
-
-def _leave_network() -> None:
-    """An empty network namespace where the kernel lets us; the drivers that could use a network are off
-    anyway.
-    """
-    unshare = getattr(ctypes.CDLL(None, use_errno=True), "unshare", None)
-    clone_new_user, clone_new_net = 0x10000000, 0x40000000
-    if unshare is not None and unshare(clone_new_net) != 0:
-        unshare(clone_new_user | clone_new_net)
-
-
-def _refusal(problem: GeoRefusal | None) -> dict[str, Any] | None:
-    return None if problem is None else {"code": problem.code, "facts": problem.facts}
+def _read(task: Task, folder: Path) -> None:
+    _write(folder, read(task))
 
 
 def _write(folder: Path, found: Read) -> None:
@@ -84,7 +50,7 @@ def _write(folder: Path, found: Read) -> None:
         "kind": found.kind,
         "hints": found.hints,
         "rows": [
-            [row.attributes, len(row.wkb or b""), len(row.drawn or b""), _refusal(row.problem)]
+            [row.attributes, len(row.wkb or b""), len(row.drawn or b""), spelled(row.problem)]
             for row in found.rows
         ],
     }
@@ -103,18 +69,10 @@ def main(argument: str, mode: str = "") -> None:
         return
     gc.disable()  # it lives for one file, and looking for cycles took two thirds of reading GeoJSON
     task = Task(**json.loads(argument))
-    confine(task)
+    confine(bounds_of(task))
     folder = Path(task.folder)
-    try:
-        if mode == EXAMINE:
-            _examine(task, folder)
-        else:
-            _write(folder, read(task))
-    except GeoRefusal as refusal:
-        (folder / "result.json").write_text(json.dumps({"refused": _refusal(refusal)}), encoding="utf-8")
-    except MemoryError:
-        refused = ReaderStopped(reason="memory", seconds=task.seconds, memory_mib=task.memory_mib)
-        (folder / "result.json").write_text(json.dumps({"refused": _refusal(refused)}), encoding="utf-8")
+    work = _examine if mode == EXAMINE else _read
+    answer(folder, bounds_of(task), lambda: work(task, folder))
 
 
 if __name__ == "__main__":

@@ -147,7 +147,7 @@ def test_real_rasters_open(real_data: Path) -> None:
 
 
 def test_every_refusal_has_its_own_code_and_a_sentence_over_its_facts() -> None:
-    from geo.vector import refusals
+    from geo.confined import refusals
 
     kinds = list(_all(GeoRefusal))
     assert len(refusals()) == len(kinds)
