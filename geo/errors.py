@@ -400,10 +400,57 @@ class RasterRotated(GeoRefusal):
 
 
 class RasterTooLarge(GeoRefusal):
-    """`what` is one of: pixels, bands, tile, bytes."""
+    """`what` is one of: pixels, bands, tile, bytes of a tile, bytes."""
 
     code = "raster_too_large"
     template = "The raster {name} has {count} ({what}); {limit} are allowed."
+
+
+class RasterTypeUnsupported(GeoRefusal):
+    code = "raster_type_unsupported"
+    template = "The raster {name} holds numbers of type {dtype}, which are not read."
+
+
+class RasterIsPicture(GeoRefusal):
+    code = "raster_is_picture"
+    template = "The raster {name} is a picture ({interpretation}); measured values are needed."
+
+
+class RasterBandUnnamed(GeoRefusal):
+    code = "raster_band_unnamed"
+    template = "The raster {name} has {bands} bands; say which of them is meant."
+
+
+class RasterWithoutValues(GeoRefusal):
+    code = "raster_without_values"
+    template = "The raster {name} has no value in any cell of band {band}."
+
+
+class RasterValuesNotFinite(GeoRefusal):
+    """NaN is a gap only where the file says so."""
+
+    code = "raster_values_not_finite"
+    template = (
+        "The raster {name} holds NaN in {nan_cells} cells and infinities in {infinite_cells}, and does not "
+        "declare them as nodata."
+    )
+
+
+class RasterValuesOutOfRange(GeoRefusal):
+    code = "raster_values_out_of_range"
+    template = "The raster {name} holds values from {minimum} to {maximum}; possible are {least} to {most}."
+
+
+class RasterValuesNotWhole(GeoRefusal):
+    code = "raster_values_not_whole"
+    template = "The raster {name} holds values between whole numbers; classes are whole numbers."
+
+
+class RasterCopyDiffers(GeoRefusal):
+    """`row` and `column` are where the block begins whose values are not those of the source."""
+
+    code = "raster_copy_differs"
+    template = "The copy of the raster {name} does not hold its values at row {row}, column {column}."
 
 
 class RasterBandMissing(GeoRefusal):

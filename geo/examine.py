@@ -41,8 +41,14 @@ from geo.vector import (
 )
 
 __all__ = [
-    "EXAMINE_LIMITS", "Declared", "Examination", "OutlineFault", "Progress", "examine_file", "examine_parcels",
-]  # fmt: skip
+    "EXAMINE_LIMITS",
+    "Declared",
+    "Examination",
+    "OutlineFault",
+    "Progress",
+    "examine_file",
+    "examine_parcels",
+]
 
 EXAMINE_LIMITS: Final = Limits(seconds=120, memory_mib=4096)
 """What a file may cost that is examined, not only read: 200,000 parcels of fifty vertices take half of it."""

@@ -32,6 +32,7 @@ from geo.errors import (
     RasterRotated,
     RasterSidecar,
     RasterTooLarge,
+    RasterTypeUnsupported,
     RasterUnreadable,
 )
 
@@ -39,8 +40,16 @@ MAX_PIXELS: Final = 1 << 31
 MAX_BANDS: Final = 64
 MAX_TILE: Final = 4096
 MAX_STRIP_PIXELS: Final = 1 << 24
+MAX_BLOCK_BYTES: Final = 1 << 28
 GRID_TOLERANCE_CELLS: Final = 1e-6
 BLOCK: Final = 512
+
+DTYPES: Final = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
+DECODE_TAG: Final = "TANHUI_DECODE"
+FILL_TAG: Final = "TANHUI_FILL"
+"""Tags of a normalised file: "float32" says that its scaled uint16 stand for single-precision numbers; the other
+is what the source has in cells without a value.
+"""
 
 _MAGIC: Final = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _SIDECARS: Final = (".aux.xml", ".ovr", ".msk")
@@ -132,6 +141,7 @@ class RasterSource:
         self.bands = bands
         self.dtype = dtype
         self.nodata = nodata
+        self._tables: dict[int, NDArray[np.float32] | None] = {}
         self._local = threading.local()
         self._handles: list[Any] = []
         self._lock = threading.Lock()
@@ -148,9 +158,8 @@ class RasterSource:
         RasterCrsUnsupported, RasterRotated.
         """
         file = Path(path).resolve()
-        _check_magic(file)
-        _check_sidecars(file)
-        with _opened(file) as data:
+        check_start(file)
+        with opened_locked(file) as data:
             _check_size(file.name, data)
             grid = _grid_of(file.name, data)
             dtype = str(data.dtypes[0])
@@ -178,6 +187,18 @@ class RasterSource:
         Not valid are nodata, not-a-number, infinities, and what an internal mask leaves out; 0 is a value.
         Scale and offset of the band are applied. Raises RasterBandMissing, RasterUnreadable.
         """
+        window = self.read_raw(row, column, height, width, band)
+        table = self.decode_table(band)
+        if table is not None:
+            return RasterWindow(table[window.values], window.valid)
+        handle = self._handle()
+        scale, offset = handle.scales[band - 1], handle.offsets[band - 1]
+        if (scale, offset) == (1.0, 0.0):
+            return window
+        return RasterWindow(window.values.astype(np.float64) * scale + offset, window.valid)
+
+    def read_raw(self, row: int, column: int, height: int, width: int, band: int = 1) -> RasterWindow:
+        """As `read`, with the numbers that the file stores, before scale, offset and table."""
         from rasterio.enums import MaskFlags
         from rasterio.errors import RasterioError
         from rasterio.windows import Window
@@ -195,10 +216,24 @@ class RasterSource:
         except RasterioError as error:
             raise RasterUnreadable(name=self.name, reason=str(error)[:120]) from error
         valid &= _is_value(values, handle.nodatavals[band - 1])
-        scale, offset = handle.scales[band - 1], handle.offsets[band - 1]
-        if (scale, offset) != (1.0, 0.0):
-            values = values.astype(np.float64) * scale + offset
         return RasterWindow(values, valid)
+
+    def decode_table(self, band: int = 1) -> NDArray[np.float32] | None:
+        """The number that each of the 65,536 stored ones stands for in a normalised file; None for others."""
+        if band not in self._tables:
+            self._tables[band] = self._decode_table(band)
+        return self._tables[band]
+
+    def _decode_table(self, band: int) -> NDArray[np.float32] | None:
+        handle = self._handle()
+        tags = handle.tags()
+        if tags.get(DECODE_TAG) != "float32" or handle.dtypes[band - 1] != "uint16":
+            return None
+        table = decoded(np.arange(1 << 16), handle.scales[band - 1])
+        nodata = handle.nodatavals[band - 1]
+        if nodata is not None and FILL_TAG in tags:
+            table[int(nodata)] = np.float32(tags[FILL_TAG])
+        return table
 
     def _handle(self) -> Any:
         import rasterio
@@ -229,6 +264,11 @@ class RasterSource:
         self.close()
 
 
+def decoded(stored: NDArray[np.integer[Any]], scale: float) -> NDArray[np.float32]:
+    """The single-precision numbers that scaled whole numbers stand for: one product, rounded once."""
+    return (stored * scale).astype(np.float32)
+
+
 def _is_value(values: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
     """True where a cell holds a number that is not nodata."""
     if values.dtype.kind == "f":
@@ -241,7 +281,8 @@ def _is_value(values: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[Any]:
+def opened_locked(file: Path) -> Iterator[Any]:
+    """A file opened by the GTiff driver and no other, with all that leads elsewhere off (RasterNotGeotiff)."""
     import rasterio
     from rasterio.errors import RasterioIOError
 
@@ -250,6 +291,12 @@ def _opened(file: Path) -> Iterator[Any]:
             yield data
     except RasterioIOError as error:
         raise RasterNotGeotiff(name=file.name) from error
+
+
+def check_start(file: Path) -> None:
+    """What is seen without a decoder: the first bytes are those of a TIFF, and no sidecar lies beside it."""
+    _check_magic(file)
+    _check_sidecars(file)
 
 
 def _check_magic(file: Path) -> None:
@@ -276,7 +323,14 @@ def _check_size(name: str, data: Any) -> None:
     ):
         if count > limit:
             raise RasterTooLarge(name=name, count=int(count), what=what, limit=limit)
-    for rows, columns in data.block_shapes:
+    for dtype in data.dtypes:
+        if dtype not in DTYPES:
+            raise RasterTypeUnsupported(name=name, dtype=str(dtype))
+    together = data.count if str(data.profile.get("interleave", "")).lower() == "pixel" else 1
+    for (rows, columns), dtype in zip(data.block_shapes, data.dtypes, strict=True):
+        count = rows * columns * np.dtype(dtype).itemsize * together
+        if count > MAX_BLOCK_BYTES:
+            raise RasterTooLarge(name=name, count=int(count), what="bytes of a tile", limit=MAX_BLOCK_BYTES)
         if rows * columns > MAX_STRIP_PIXELS or (columns != data.width and max(rows, columns) > MAX_TILE):
             raise RasterTooLarge(name=name, count=int(max(rows, columns)), what="tile", limit=MAX_TILE)
 
