@@ -40,7 +40,7 @@ from registry.machine import Mandate
 from registry.office import Office, RequestsOfGroup
 from registry.projections import project
 from registry.publication import Publisher, WitnessedSigner
-from registry.recovery import check_head, publish_lost, remove_stale
+from registry.recovery import check_head, drop_unheard, publish_lost, remove_stale
 from registry.settings import Home
 from registry.upkeep import STATE_EVERY, Upkeep
 from registry.writer import Writer
@@ -137,6 +137,7 @@ class Installation:
         verifiers = write_vkeys(home, database)
         tiles, anchors = TileDirectory(home.log), Anchors(home.anchors)
         publish_lost(database, tiles)
+        drop_unheard(database, tiles)
         publisher = Publisher(database, tiles, anchors, _policy_of(home, verifiers))
         publisher.start()
         check_head(database)

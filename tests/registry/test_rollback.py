@@ -107,6 +107,35 @@ def test_a_whole_home_that_was_rolled_back_signs_nothing(
     without.close()
 
 
+def test_files_of_a_commit_that_the_disk_lost_before_it_was_public_make_room(
+    anchored: Installation, elsewhere: Path, tmp_path: Path
+) -> None:
+    """Killed between the tiles and the checkpoint, and then the synced end of the database is gone."""
+    register(anchored, 2)
+    anchored.close()
+    volume = Volume(anchored.home, tmp_path / "copy")
+    volume.save()
+    known = {path: path.read_bytes() for path in elsewhere.iterdir()}
+    later = Installation.open(anchored.home)
+    register(later, 1)
+    later.close()
+    written = tmp_path / "written"
+    shutil.copytree(anchored.home.log / "tile", written)
+    volume.roll_back()
+    shutil.copytree(written, anchored.home.log / "tile", dirs_exist_ok=True)
+    for path, note in known.items():
+        path.write_bytes(note)
+    unheard = anchored.home.log / entries_path(0, 4)
+    assert unheard.is_file()
+
+    again = Installation.open(anchored.home)
+    assert not unheard.exists() and (anchored.home.log / entries_path(0, 3)).is_file()
+    register(again, 2)
+    again.close()
+    assert note_sizes(again)[-1] == 5
+    assert audit(anchored.home).passed
+
+
 def test_a_second_history_is_found_at_a_smaller_and_at_the_same_size(
     anchored: Installation, tmp_path: Path
 ) -> None:
