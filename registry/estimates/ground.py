@@ -6,42 +6,51 @@ cannot move a kilogram.
 """
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from shapely import STRtree
-from shapely.geometry import Point, Polygon
 
-from geo.coverage import Coverage, Floats, cover_parcels
-from geo.crs import LocalFrame, Polygonal
+from geo.coverage import Coverage
+from geo.crs import Polygonal
 from geo.errors import RasterDoesNotCover
-from geo.raster import RasterSource
+from geo.raster import Grid, RasterSource
 from geo.zonal import Flags, PixelTable, eligible, sample_parcels
-from registry.estimates.inputs import RASTERS, ParcelInput
+from ledger.canonical import JsonValue
+from registry.estimates.inputs import (
+    ELIGIBLE_SHARE,
+    ERRORS_OF,
+    RASTERS,
+    ParcelInput,
+    RunInputs,
+    forest_classes,
+)
 from registry.estimates.methods import (
-    BiomassFactors,
     ChangeSums,
     ParameterSet,
-    PlotRecord,
     RasterChange,
     RasterStock,
     raster_change,
     raster_stock_of_sums,
 )
-from registry.estimates.rules import NoEligibleLand, PlotStratumDiffers, PlotUnplaced, RasterValuesWrong
+from registry.estimates.methods.parameters import RootsAndCarbon
+from registry.estimates.rules import (
+    NoEligibleLand,
+    RasterValuesWrong,
+    RecordMalformed,
+)
+from registry.programmes.rules import MILLION
 
 CM2_PER_M2: Final = 10_000
 CM2_PER_HA: Final = 100_000_000
 M2_PER_HA: Final = 10_000
+KG_PER_T: Final = 1000
 DENSITIES: Final = ("agb_start", "agb_end")
-DEVIATIONS: Final = ("agb_start_sd", "agb_end_sd")
-COVERS: Final = ("land_cover_start", "land_cover_end")
-_DISC_VERTICES: Final = 32
 _INSIDE: Final = 1 - 1e-7
 
 
@@ -98,11 +107,29 @@ class Ground:
         return means
 
 
+Floats = NDArray[np.float64]
+
+Cover = Callable[[Sequence[Polygonal], Sequence[str], Grid], Coverage]
+"""Coverage of outlines, named by their digests, on a grid: `CoverageStore.coverage` of a home, or of a folder
+that goes when the work is done.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Correlation:
+    """How errors of pixels go together (E-R2): in space, and between the two dates. 0 to 1."""
+
+    rho_space: float
+    rho_time: float
+
+
 @contextmanager
 def opened(files: Mapping[str, Path]) -> Iterator[dict[str, RasterSource]]:
     """The rasters of a run by name, on one grid (`RasterGridMismatch`)."""
     with ExitStack() as stack:
-        rasters = {name: stack.enter_context(RasterSource.open(files[name])) for name in RASTERS}
+        rasters = {
+            name: stack.enter_context(RasterSource.open(files[name])) for name in RASTERS if name in files
+        }
         grid = rasters["agb_start"].grid
         for name, raster in rasters.items():
             grid.require(raster.grid, name)
@@ -110,35 +137,102 @@ def opened(files: Mapping[str, Path]) -> Iterator[dict[str, RasterSource]]:
 
 
 def measure(
-    parcels: Sequence[ParcelInput],
+    inputs: RunInputs,
     outlines: Sequence[Polygonal],
     rasters: Mapping[str, RasterSource],
-    forest: Mapping[str, Collection[int]],
     parameters: ParameterSet,
+    cover: Cover,
 ) -> Ground:
     """E-R1 for each parcel at both dates and E-R2 over all.
 
-    `outlines` are canonical, in the order of `parcels`; `forest` are the eligible classes of each land
-    cover. Raises `RasterDoesNotCover` when a parcel lies outside the rasters or too little of it has values
-    (E-R1), `RasterValuesWrong` for a deviation below zero, `NoEligibleLand`.
+    `outlines` are canonical, in the order of `inputs.parcels`. Raises `RasterDoesNotCover` when a parcel lies
+    outside the rasters or too little of it has values (E-R1), `RasterValuesWrong` for a deviation below zero
+    or a share of forest that is none, `ProductUnknown`, `NoEligibleLand`.
     """
-    coverage = cover_parcels(outlines, rasters["agb_start"].grid)
+    parcels = inputs.parcels
+    keys = [parcel.geometry_sha256 for parcel in parcels]
+    coverage = cover(outlines, keys, rasters["agb_start"].grid)
     _require_inside(parcels, coverage)
-    table = sample_parcels(coverage, rasters)
-    mask: Flags = np.ones(len(table.pixel), dtype=np.bool_)
-    for name in COVERS:
-        _require_seen(parcels, table, name)
-        mask &= eligible(table, name, forest[name])
-    seen = mask & table.all_valid(*DENSITIES, *DEVIATIONS)
-    _require_deviations(parcels, table, seen)
-    factors = [parameters.stand_types.row(parcel.stand_type).factors for parcel in parcels]
-    grounds = _parcel_grounds(parcels, table, mask, seen, factors, parameters)
+    table = sampled(coverage, inputs, rasters)
+    weight = table.weight_m2 * _eligible_share(inputs, table)
+    deviations = {name: _deviations(inputs, table, name) for name in DENSITIES}
+    mask: Flags = weight > 0
+    seen = mask & table.all_valid(*DENSITIES, *(name for name in ERRORS_OF.values() if name in rasters))
+    _require_deviations(parcels, table, seen, deviations)
+    sums = Sums(table, weight, mask, seen)
+    factors = [parameters.roots_and_carbon(parcel.stand_type) for parcel in parcels]
+    grounds = _parcel_grounds(parcels, sums, factors, parameters)
     _require_measured(parcels, grounds)
     if not any(ground.eligible_cm2 for ground in grounds):
         raise NoEligibleLand()
-    change, hectares = _change(parcels, table, seen, factors, parameters)
+    change, hectares = _change(inputs, sums, deviations, factors, parameters)
     everything = math.fsum(ground.eligible_cm2 / CM2_PER_HA for ground in grounds)
     return Ground(grounds, change, min(hectares / everything, 1.0))
+
+
+def sampled(coverage: Coverage, inputs: RunInputs, rasters: Mapping[str, RasterSource]) -> PixelTable:
+    """The values under the parcels, each raster's from the band that its statement names."""
+    bands = {name: inputs.raster(name).band or 1 for name in rasters}
+    tables = [
+        sample_parcels(coverage, {name: rasters[name] for name in rasters if bands[name] == band}, band=band)
+        for band in sorted(set(bands.values()))
+    ]
+    return replace(
+        tables[0],
+        values=dict(ChainMap(*(dict(table.values) for table in tables))),
+        valid=dict(ChainMap(*(dict(table.valid) for table in tables))),
+        rasters=dict(ChainMap(*(dict(table.rasters) for table in tables))),
+    )
+
+
+def _eligible_share(inputs: RunInputs, table: PixelTable) -> Floats:
+    """The share of each entry that is forest at both dates, 0 or 1 where land covers have classes.
+
+    Where both ends give shares the smaller one holds: nobody knows whether they mean the same ground.
+    """
+    share: Floats = np.ones(len(table.pixel))
+    for name, classes in forest_classes(inputs).items():
+        _require_seen(inputs.parcels, table, name)
+        if classes is not None:
+            share = np.minimum(share, eligible(table, name, classes))
+            continue
+        given = np.where(table.valid[name], table.values[name].astype(np.float64), 0.0)
+        wrong = np.flatnonzero((given < 0) | (given > 1))
+        if len(wrong):
+            raise _values_wrong(inputs.parcels, table, name, ELIGIBLE_SHARE, int(wrong[0]))
+        share = np.minimum(share, given)
+    return share
+
+
+def _deviations(inputs: RunInputs, table: PixelTable, density: str) -> Floats:
+    """Standard deviation of each entry's density, t/ha: its raster's, or by the statement's error model."""
+    error = ERRORS_OF[density]
+    if inputs.has_raster(error):
+        return table.values[error].astype(np.float64)
+    model = inputs.raster(density).error_model or {}
+    if model.get("kind") == "relative_ppm":
+        return np.abs(table.values[density].astype(np.float64)) * (_whole(model, "ppm") / MILLION)
+    return np.full(len(table.pixel), _whole(model, "kg_ha") / KG_PER_T)
+
+
+def _whole(model: Mapping[str, JsonValue], name: str) -> int:
+    value = model.get(name)
+    if type(value) is not int:
+        raise RecordMalformed(reason=f"an error model has no whole number as {name}")
+    return value
+
+
+def _correlation(inputs: RunInputs, parameters: ParameterSet) -> Correlation:
+    """What the statements of the densities say of their errors; the larger in space, the smaller in time,
+    which is never too favourable. The method's own figures where they say nothing.
+    """
+    models = [inputs.raster(name).error_model or {} for name in DENSITIES]
+
+    def said(name: str, choose: Callable[[list[int]], int]) -> float:
+        values = [_whole(model, f"{name}_ppm") for model in models if f"{name}_ppm" in model]
+        return choose(values) / MILLION if len(values) == len(models) else parameters.setting(name)
+
+    return Correlation(said("rho_space", max), said("rho_time", min))
 
 
 # ---- refusals ----------------------------------------------------------------------------------------------
@@ -158,14 +252,21 @@ def _require_seen(parcels: Sequence[ParcelInput], table: PixelTable, name: str) 
             raise RasterDoesNotCover(covered_share=0.0, parcel=parcel.parcel)
 
 
-def _require_deviations(parcels: Sequence[ParcelInput], table: PixelTable, seen: Flags) -> None:
-    owner = table.parcel_of_pixel()
-    for name in DEVIATIONS:
-        wrong = np.flatnonzero(seen & (table.values[name] < 0))
+def _require_deviations(
+    parcels: Sequence[ParcelInput], table: PixelTable, seen: Flags, deviations: Mapping[str, Floats]
+) -> None:
+    for density, deviation in deviations.items():
+        wrong = np.flatnonzero(seen & (deviation < 0))
         if len(wrong):
-            raise RasterValuesWrong(
-                name=name, kind=RASTERS[name], parcel=parcels[int(owner[wrong[0]])].parcel
-            )
+            name = ERRORS_OF[density]
+            raise _values_wrong(parcels, table, name, RASTERS[name], int(wrong[0]))
+
+
+def _values_wrong(
+    parcels: Sequence[ParcelInput], table: PixelTable, name: str, kind: str, entry: int
+) -> RasterValuesWrong:
+    owner = int(table.parcel_of_pixel()[entry])
+    return RasterValuesWrong(name=name, kind=kind, parcel=parcels[owner].parcel)
 
 
 def _require_measured(parcels: Sequence[ParcelInput], grounds: Sequence[ParcelGround]) -> None:
@@ -178,19 +279,38 @@ def _require_measured(parcels: Sequence[ParcelInput], grounds: Sequence[ParcelGr
 # ---- sums --------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Entries of all parcels with their eligible ground (m2): `mask` where there is some, `seen` where that
+    has values.
+    """
+
+    table: PixelTable
+    weight_m2: Floats
+    mask: Flags
+    seen: Flags
+
+    def ground(self, chosen: Flags) -> Floats:
+        """Square metres of the chosen entries of each parcel."""
+        return self.table.sums(np.where(chosen, self.weight_m2, 0.0))
+
+    def values(self, chosen: Flags, name: str) -> Floats:
+        """Sum of square metres x value over the chosen entries of each parcel."""
+        values = self.table.values[name].astype(np.float64)
+        return self.table.sums(np.where(chosen, self.weight_m2 * values, 0.0))
+
+
 def _parcel_grounds(
     parcels: Sequence[ParcelInput],
-    table: PixelTable,
-    mask: Flags,
-    seen: Flags,
-    factors: Sequence[BiomassFactors],
+    sums: Sums,
+    factors: Sequence[RootsAndCarbon],
     parameters: ParameterSet,
 ) -> tuple[ParcelGround, ...]:
-    eligible_m2 = table.sums(np.where(mask, table.weight_m2, 0.0))
-    seen_m2 = table.sums(np.where(seen, table.weight_m2, 0.0))
-    valid_m2 = {name: _weighted(table, mask & table.valid[name]) for name in DENSITIES}
-    stocks_t = {name: _weighted(table, mask & table.valid[name], name) / M2_PER_HA for name in DENSITIES}
-    delta_t = (_weighted(table, seen, "agb_end") - _weighted(table, seen, "agb_start")) / M2_PER_HA
+    table, valid = sums.table, sums.table.valid
+    eligible_m2, seen_m2 = sums.ground(sums.mask), sums.ground(sums.seen)
+    valid_m2 = {name: sums.ground(sums.mask & valid[name]) for name in DENSITIES}
+    stocks_t = {name: sums.values(sums.mask & valid[name], name) / M2_PER_HA for name in DENSITIES}
+    delta_t = (sums.values(sums.seen, "agb_end") - sums.values(sums.seen, "agb_start")) / M2_PER_HA
     least = parameters.setting("min_valid_area_share")
 
     def stock(n: int, name: str) -> RasterStock:
@@ -229,17 +349,11 @@ def _credited_cm2(parcel: ParcelInput, eligible_m2: float, area_m2: float) -> in
     return min(round(parcel.credited_cm2 * (eligible_m2 / area_m2)), parcel.credited_cm2)
 
 
-def _weighted(table: PixelTable, chosen: Flags, name: str | None = None) -> Floats:
-    """Sum of ground (m2), or of ground x value, over the chosen entries of each parcel."""
-    values = 1.0 if name is None else table.values[name].astype(np.float64)
-    return table.sums(np.where(chosen, table.weight_m2 * values, 0.0))
-
-
 def _change(
-    parcels: Sequence[ParcelInput],
-    table: PixelTable,
-    seen: Flags,
-    factors: Sequence[BiomassFactors],
+    inputs: RunInputs,
+    sums: Sums,
+    deviations: Mapping[str, Floats],
+    factors: Sequence[RootsAndCarbon],
     parameters: ParameterSet,
 ) -> tuple[RasterChange, float]:
     """E-R2 over all parcels, and the hectares it was summed on.
@@ -248,94 +362,36 @@ def _change(
     factors are 1. Neighbours share the pixels on their border, whose error is one error: weights of one
     pixel are added before it is squared.
     """
-    entries = np.flatnonzero(seen)
+    table, entries = sums.table, np.flatnonzero(sums.seen)
+    correlation = _correlation(inputs, parameters)
     owner = table.parcel_of_pixel()[entries]
-    credited = np.array([_credited_share(parcel) for parcel in parcels])
+    credited = np.array([_credited_share(parcel) for parcel in inputs.parcels])
     carbon = np.array([(1 + one.root_shoot) * one.carbon_fraction for one in factors])
-    hectares = table.weight_m2[entries] / M2_PER_HA * credited[owner]
+    hectares = sums.weight_m2[entries] / M2_PER_HA * credited[owner]
     tonnes = hectares * carbon[owner]
     start, end = (table.values[name][entries].astype(np.float64) for name in DENSITIES)
     pixel, first, merged = np.unique(table.pixel[entries], return_index=True, return_inverse=True)
     weight = np.bincount(merged, tonnes, minlength=len(pixel))
-    error = weight * _deviation(table, entries[first], parameters.setting("rho_time"))
-    sums = ChangeSums(
+    chosen = entries[first]
+    one, other = (deviations[name][chosen] for name in DENSITIES)
+    error = weight * _deviation(one, other, correlation.rho_time)
+    added = ChangeSums(
         area_ha=math.fsum(hectares),
         delta_t=math.fsum(tonnes * (end - start)),
         error_t=math.fsum(error),
         error_squared_t2=math.fsum(error * error),
     )
     change = raster_change(
-        sums,
-        rho_space=parameters.setting("rho_space"),
+        added,
+        rho_space=correlation.rho_space,
         z_value=parameters.setting("z_value"),
         root_shoot=0.0,
         carbon_fraction=1.0,
     )
-    return change, sums.area_ha
+    return change, added.area_ha
 
 
-def _deviation(table: PixelTable, entries: NDArray[np.integer], rho_time: float) -> Floats:
-    first, second = (table.values[name][entries].astype(np.float64) for name in DEVIATIONS)
+def _deviation(first: Floats, second: Floats, rho_time: float) -> Floats:
     variance = first**2 + second**2 - 2 * rho_time * first * second
     deviation: Floats = np.sqrt(np.maximum(variance, 0.0))
     return deviation
-
-
-# ---- plots on the ground -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class PlacedPlots:
-    """Plots on the run's parcels, and the ids of those that stand elsewhere."""
-
-    inside: tuple[PlotRecord, ...]
-    outside: tuple[str, ...]
-
-
-def place(
-    plots: Sequence[PlotRecord], parcels: Sequence[ParcelInput], outlines: Sequence[Polygonal]
-) -> PlacedPlots:
-    """Which plots stand on the run's parcels: their coordinates decide, not what the crew wrote down.
-
-    Raises `PlotUnplaced` and `PlotStratumDiffers`.
-    """
-    tree = STRtree(list(outlines))
-    inside: list[PlotRecord] = []
-    outside: list[str] = []
-    for plot in plots:
-        if plot.lon_deg is None or plot.lat_deg is None:
-            raise PlotUnplaced(plot=plot.plot_id)
-        found = sorted(int(n) for n in tree.query(Point(plot.lon_deg, plot.lat_deg), predicate="intersects"))
-        if not found:
-            outside.append(plot.plot_id)
-            continue
-        types = {parcels[n].stand_type for n in found}
-        if plot.stratum not in types:
-            parcel = parcels[found[0]]
-            raise PlotStratumDiffers(
-                plot=plot.plot_id, stratum=plot.stratum, parcel=parcel.parcel, stand_type=parcel.stand_type
-            )
-        inside.append(plot)
-    return PlacedPlots(tuple(inside), tuple(outside))
-
-
-def change_at_plots(plots: Sequence[PlotRecord], rasters: Mapping[str, RasterSource]) -> dict[str, float]:
-    """Raster change at each plot, t/ha over a disc of the plot's area; plots without data are left out."""
-    discs = [_disc(plot) for plot in plots]
-    coverage = cover_parcels(discs, rasters["agb_start"].grid)
-    table = sample_parcels(coverage, {name: rasters[name] for name in DENSITIES})
-    seen = table.all_valid(*DENSITIES)
-    hectares = table.sums(np.where(seen, table.weight_m2, 0.0))
-    delta = _weighted(table, seen, "agb_end") - _weighted(table, seen, "agb_start")
-    return {plot.plot_id: float(delta[n] / hectares[n]) for n, plot in enumerate(plots) if hectares[n] > 0}
-
-
-def _disc(plot: PlotRecord) -> Polygon:
-    assert plot.lon_deg is not None and plot.lat_deg is not None
-    east, north = LocalFrame(plot.lon_deg, plot.lat_deg).metres_per_degree()
-    turns = np.linspace(0, 2 * np.pi, _DISC_VERTICES, endpoint=False)
-    shape = _DISC_VERTICES / 2 * np.sin(2 * np.pi / _DISC_VERTICES)
-    radius = np.sqrt(plot.area_ha * M2_PER_HA / shape)
-    x = plot.lon_deg + radius * np.cos(turns) / east
-    y = plot.lat_deg + radius * np.sin(turns) / north
-    return Polygon(np.column_stack([x, y]))

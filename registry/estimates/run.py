@@ -11,67 +11,96 @@ Plots are not extrapolated: growth between the last measurement and the end of t
 Where the measurements lie further apart than the period is long, the change is scaled down to the period.
 """
 
-import math
+import platform
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version as package_version
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import pyproj
 import shapely
 
+from geo.coverage import Coverage, cover_parcels
 from geo.crs import Polygonal
-from geo.raster import RasterSource
+from geo.raster import Grid, gdal_version
+from geo.work import Progress
 from ledger.canonical import JsonValue, encode
 from registry.apportion import largest_remainder
-from registry.estimates.chain import Change, chained, lines, ppm, rate_kg_ha_year
-from registry.estimates.ground import Ground, change_at_plots, measure, opened, place
-from registry.estimates.inputs import ParcelInput, RunInputs, check_raster_dates, forest_classes
-from registry.estimates.methods import (
-    ChangeEstimator,
-    Mark,
-    MethodVersion,
-    PlotRecord,
-    RowUse,
-    calibrate,
-    check_dates,
-    estimate_change,
-    method_version,
-    volume_carbon_tc_ha,
-)
+from registry.estimates.chain import Chain, Change, chained, lines, ppm, rate_kg_ha_year
+from registry.estimates.ground import Cover, Ground, measure, opened
+from registry.estimates.inputs import ParcelInput, RunInputs, check_raster_dates
+from registry.estimates.methods import Mark, MethodVersion, RowUse, method_version, volume_carbon_tc_ha
 from registry.estimates.methods.constants import C_TO_CO2
+from registry.estimates.parameter_rows import rows_used
 from registry.estimates.plain import plain
-from registry.estimates.rasters import READERS, checked
-from registry.estimates.rules import TIER_SCREENING, TIER_VERIFIED
+from registry.estimates.proof import Work, opinion, prove, proven, screened
+from registry.estimates.rasters import checked
 from registry.estimates.run_record import RECORD_VERSION, RunRecord
-from registry.programmes.rules import MILLION
-
-_WEIGHT_PER_TC: Final = 10**6
 
 
-def compute(inputs: RunInputs, outlines: Sequence[Polygonal], files: Mapping[str, Path]) -> RunRecord:
+class Steps:
+    """Tells how far a run has come: files checked, ground measured, change found, record written."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress, self._done, self._total = progress, 0, total
+        self._tell()
+
+    def next(self) -> None:
+        self._done += 1
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            self._progress("estimate", self._done, self._total)
+
+
+def fresh_cover(outlines: Sequence[Polygonal], keys: Sequence[str], grid: Grid) -> Coverage:
+    """Shares made anew and kept nowhere."""
+    return cover_parcels(outlines, grid)
+
+
+def compute(
+    inputs: RunInputs,
+    outlines: Sequence[Polygonal],
+    files: Mapping[str, Path],
+    cover: Cover = fresh_cover,
+    progress: Progress | None = None,
+) -> RunRecord:
     """Compute a run.
 
     `outlines` are the canonical outlines of `inputs.parcels`, in their order; `files` has the path of each
     raster by its name, and of the plots as `plots`. The bytes of every file are held against their digest
-    first. Raises `StoredFileChanged`, the refusals of `geo`, `EstimateRefused` and `MethodRefusal`.
+    first. `cover` is where shares of pixels are kept; without one they are made and thrown away. Raises
+    `StoredFileChanged`, the refusals of `geo`, `EstimateRefused` and `MethodRefusal`.
     """
+    told = Steps(progress, 4)
     method = method_version(inputs.method)
     check_raster_dates(inputs)
     for name, sha256 in inputs.file_digests.items():
         checked(files.get(name), sha256)
+    told.next()
+    plots = None if inputs.plots is None else files["plots"].read_bytes()
     with opened(files) as rasters:
-        ground = measure(inputs.parcels, outlines, rasters, forest_classes(inputs), method.parameters)
-        change = (
-            _screened(ground)
-            if inputs.plots is None
-            else _proven(inputs, method, ground, outlines, files, rasters)
-        )
+        work = Work(inputs, method, outlines, plots, rasters)
+        ground = measure(inputs, outlines, rasters, method.parameters, cover)
+        told.next()
+        proof = None if plots is None else prove(work, ground)
+    change = screened(ground) if proof is None else proven(work, ground, proof)
     chain = chained(inputs, method, change)
+    told.next()
+    if proof is not None and inputs.record_version > 1:
+        change.evidence["second_opinion"] = opinion(work, ground, proof, chain)
+    record = _record(work, ground, change, chain)
+    told.next()
+    return record
+
+
+def _record(work: Work, ground: Ground, change: Change, chain: Chain) -> RunRecord:
+    inputs, method = work.inputs, work.method
     rate = rate_kg_ha_year(inputs.terms, chain, ground.eligible_cm2, inputs.days)
     kilograms = largest_remainder(chain.issuable.verified_kg, change.weights)
     document: dict[str, JsonValue] = {
-        "version": RECORD_VERSION,
+        "version": inputs.record_version,
         "inputs": inputs.to_json(),
         "inputs_sha256": inputs.digest(),
         "results": {
@@ -93,93 +122,36 @@ def compute(inputs: RunInputs, outlines: Sequence[Polygonal], files: Mapping[str
             "sums_in": "tC; E-R2 over carbon, because each stand type has its own factors",
         },
         "rows_to_attest": [_object(plain(row)) for row in _rows(inputs, method)],
-        "software": software(),
+        "software": software(inputs.record_version),
     }
+    if inputs.record_version > 1:
+        document |= _method_facts(inputs, method)
     return RunRecord(encode(document).decode())
 
 
-def software() -> dict[str, JsonValue]:
+def software(record_version: int = RECORD_VERSION) -> dict[str, JsonValue]:
     """Versions of the libraries that geometry and sums go through; named when a result differs."""
-    return {
+    found: dict[str, JsonValue] = {
         "geos": shapely.geos_version_string,
         "numpy": np.__version__,
         "proj": pyproj.proj_version_str,
     }
+    return found if record_version == 1 else found | _more_software()
 
 
-# ---- the change --------------------------------------------------------------------------------------------
-
-
-def _screened(ground: Ground) -> Change:
-    """Rasters alone: a number to look at."""
-    weights = tuple(_weight(parcel.delta_t) for parcel in ground.parcels)
-    return Change(
-        TIER_SCREENING, ground.change.delta_tco2e, ground.change.uncertainty_pct, weights, {"plots": None}
-    )
-
-
-def _proven(
-    inputs: RunInputs,
-    method: MethodVersion,
-    ground: Ground,
-    outlines: Sequence[Polygonal],
-    files: Mapping[str, Path],
-    rasters: Mapping[str, RasterSource],
-) -> Change:
-    """The change that the plots on the project's land prove, helped by rasters where the method says so."""
-    assert inputs.plots is not None
-    plots = place(READERS[inputs.plots.measurement](files["plots"].read_bytes()), inputs.parcels, outlines)
-    tolerance = method.parameters.whole_setting("max_plot_date_offset_days")
-    check_dates(plots.inside, inputs.from_date, inputs.to_date, tolerance_days=tolerance)
-    estimate = estimate_change(
-        plots.inside, ground.strata_ha, biomass=method.biomass, parameters=method.parameters
-    )
-    helped = method.estimator is not ChangeEstimator.STRATIFIED
-    at_plots = change_at_plots(plots.inside, rasters) if helped else {}
-    calibrated = calibrate(
-        estimate,
-        at_plots,
-        ground.strata_delta_t_ha,
-        method.estimator,
-        reliability=method.parameters.setting("reliability"),
-    )
-    scale, span = _span(inputs, plots.inside)
-    means = {stratum.name: stratum.mean for stratum in estimate.strata}
-    weights = tuple(
-        _weight(means[parcel.stand_type] * parcel.eligible_ha) if parcel.eligible_cm2 else 0
-        for parcel in ground.parcels
-    )
-    if not any(weights):
-        weights = tuple(parcel.eligible_cm2 for parcel in ground.parcels)
-    evidence: dict[str, JsonValue] = {
-        "plots_used": len(plots.inside),
-        "plots_outside": list(plots.outside),
-        "strata": plain(estimate.strata),
-        "change": plain(calibrated),
-        "time": span,
+def _more_software() -> dict[str, JsonValue]:
+    return {
+        "gdal": gdal_version(),
+        "python": platform.python_version(),
+        "shapely": shapely.__version__,
+        "tanhui": package_version("tanhui"),
     }
-    delta = calibrated.change.delta_tco2e * scale
-    return Change(TIER_VERIFIED, delta, calibrated.change.uncertainty_pct, weights, evidence)
 
 
-def _weight(carbon: float) -> int:
-    """A parcel's part as a whole number; parcels of strata that lost carbon get nothing."""
-    return max(round(carbon * _WEIGHT_PER_TC), 0)
-
-
-def _span(inputs: RunInputs, plots: Sequence[PlotRecord]) -> tuple[float, dict[str, JsonValue]]:
-    """The factor from the plots' time to the period's, never above 1, and how the record explains it."""
-    spans = [(plot.measured2_on - plot.measured1_on).days for plot in plots]
-    longest = max(spans)
-    scale = min(1.0, inputs.days / longest)
-    return scale, {
-        "period_days": inputs.days,
-        "plot_days_shortest": min(spans),
-        "plot_days_longest": longest,
-        "plots_span_ppm": round(math.fsum(spans) / len(spans) / inputs.days * MILLION),
-        "scale": repr(scale),
-        "rule": "not extrapolated: growth outside the plots' dates is not claimed; longer spans scale down",
-    }
+def _method_facts(inputs: RunInputs, method: MethodVersion) -> dict[str, JsonValue]:
+    """What `method_sha256` is the digest of, and the rows of the tables that the run computed with."""
+    used = rows_used(method, {parcel.stand_type for parcel in inputs.parcels})
+    return {"method": plain(method.record()), "parameters": plain(used)}
 
 
 # ---- the record --------------------------------------------------------------------------------------------
@@ -209,7 +181,7 @@ def _parcels(
 
 def _tabulated_tco2e(parcel: ParcelInput, hectares: float, method: MethodVersion) -> float | None:
     """Stand type times tabulated volume (E-F1); for comparison only."""
-    if parcel.volume_m3_ha is None:
+    if parcel.volume_m3_ha is None or parcel.stand_type not in method.parameters.stand_types.rows:
         return None
     factors = method.parameters.stand_types.row(parcel.stand_type).factors
     return volume_carbon_tc_ha(float(parcel.volume_m3_ha), factors) * hectares * C_TO_CO2

@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
+from typing import Final, cast
 
 from ledger.canonical import JsonValue, decode
 from ledger.errors import NotCanonical
-from registry.estimates.inputs import RunInputs
+from registry.estimates.inputs import NEWEST, RunInputs
 from registry.estimates.methods.parameters import sha256_hex
 from registry.estimates.rules import RecordMalformed
 
-RECORD_VERSION: Final = 1
+RECORD_VERSION: Final = NEWEST
+READABLE: Final = (1, 2)
+"""Records of the first release are of version 1; they are read, shown and computed again as they are."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +28,17 @@ class RunRecord:
             document = decode(self.text.encode())
         except NotCanonical as fault:
             raise RecordMalformed(reason="it is not canonical JSON") from fault
-        if not isinstance(document, dict) or document.get("version") != RECORD_VERSION:
-            raise RecordMalformed(reason=f"it is not of version {RECORD_VERSION}")
+        if not isinstance(document, dict) or document.get("version") not in READABLE:
+            raise RecordMalformed(reason=f"it is of none of the versions {READABLE}")
         return document
+
+    @property
+    def version(self) -> int:
+        return cast("int", self.document["version"])
 
     @cached_property
     def inputs(self) -> RunInputs:
-        return RunInputs.from_json(self.document.get("inputs"))
+        return RunInputs.from_json(self.document.get("inputs"), self.version)
 
     @property
     def results(self) -> dict[str, JsonValue]:

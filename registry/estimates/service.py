@@ -32,7 +32,8 @@ from registry.estimates.inputs import (
     method_inputs,
 )
 from registry.estimates.methods import method_version
-from registry.estimates.models import EstimateRun, PreparedRun, RunParcel
+from registry.estimates.models import EstimateRun, PreparedRun, Raster, RunParcel
+from registry.estimates.plain import plain
 from registry.estimates.rasters import load_plots, load_raster, plots_path, raster_path
 from registry.estimates.rules import (
     RUN,
@@ -238,8 +239,23 @@ def _raster_inputs(session: Session, rasters: RunRasters) -> tuple[RasterInput, 
         row = load_raster(session, getattr(rasters, name))
         if row.kind != kind:
             raise RasterKindWrong(sha256=row.sha256, kind=row.kind, unit=row.unit, expected=kind, name=name)
-        chosen.append(RasterInput(name, row.sha256, row.product, row.taken_on))
+        chosen.append(_raster_input(name, row))
     return tuple(chosen)
+
+
+def _raster_input(name: str, row: Raster) -> RasterInput:
+    return RasterInput(
+        name=name,
+        sha256=row.sha256,
+        product=row.product,
+        taken_on=row.taken_on,
+        statement=1,
+        kind=row.kind,
+        unit=row.unit,
+        band=1,
+        error_model={"kind": "none"},
+        grid={key: plain(value) for key, value in row.grid.items()},
+    )
 
 
 def _plots_input(session: Session, sha256: str | None) -> PlotsInput | None:

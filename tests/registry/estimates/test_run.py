@@ -407,7 +407,7 @@ def test_inputs_are_read_back_as_they_were_written(villages: Given, run: RunReco
         ("results", []),
         ("results", {"estimate_kg": "34", "parcels": []}),
         ("results", {"estimate_kg": 34, "parcels": [{"number": 1}]}),
-        ("version", 2),
+        ("version", 3),
         ("version", None),
     ],
 )
