@@ -20,31 +20,33 @@ So the weights of a parcel wholly inside the raster add up to its area of record
 `unmeasured`.
 """
 
-import json
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from pathlib import Path
+from functools import cache
 from typing import Any, Final
-from zipfile import BadZipFile
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
-from geo.crs import Polygonal, areas_m2, from_store, pixel_area_m2, to_store
-from geo.errors import CoverageNotClosed, CoverageUnreadable, RasterDoesNotCover
+from geo.coverage_build import (
+    CLOSURE,
+    Assembled,
+    Part,
+    Segments,
+    assemble,
+    build_parts,
+    joined,
+    row_areas_m2,
+)
+from geo.crs import Floats, Polygonal, pixel_area_m2
+from geo.errors import CoverageUnreadable, RasterDoesNotCover
+from geo.kept import Kept, keep
+from geo.ragged import Ints, starts
 from geo.raster import BLOCK, Grid
+from geo.work import Progress, Workers, workers_of
 
-__all__ = ["BLOCK", "Coverage", "build_coverage", "cover_parcels", "pixel_area_m2"]
-
-CLOSURE: Final = 1e-7
-_CHUNK: Final = 1024  # parcels built at once; constant, so that the result does not depend on the workers
-_FORMAT: Final = 1
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+__all__ = ["BLOCK", "CLOSURE", "Coverage", "build_coverage", "cover_parcels", "parcel_sums", "pixel_area_m2"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,16 +57,20 @@ class Coverage:
     are numbered by row from the north-west. Offsets count cells within a block, row x 512 + column.
 
     ground_m2 (n): area of record. plane (n): area in the plane of the grid, in its units. inside_share (n):
-    the share of the plane area that lies on the raster. scale (n): factor from share x cell area to ground
-    area. segment_parcel, segment_block (s); segment_cells, segment_runs (s + 1): where each one's cells and
-    runs start. cell_offset int32, cell_share float32 (c). run_offset int32, run_length int16 (r).
-    blocks (b): blocks touched, ascending; block_segments (b + 1): where each one's segments start.
+    the share of the plane area that lies on the raster. raw_m2 (n): sum of share x cell area. scale (n):
+    factor from share x cell area to ground area. segment_parcel, segment_block (s); segment_cells,
+    segment_runs (s + 1): where each one's cells and runs start. cell_offset int32, cell_share float32 (c).
+    run_offset int32, run_length int16 (r). blocks (b): blocks touched, ascending; block_segments (b + 1):
+    where each one's segments start.
+
+    Nothing that is said of a parcel depends on the other parcels of the coverage.
     """
 
     grid: Grid
     ground_m2: Floats
     plane: Floats
     inside_share: Floats
+    raw_m2: Floats
     scale: Floats
     segment_parcel: NDArray[np.int32]
     segment_block: NDArray[np.int32]
@@ -87,7 +93,7 @@ class Coverage:
 
     @property
     def size_bytes(self) -> int:
-        return sum(array.nbytes for array in self._arrays().values())
+        return sum(array.nbytes for array in self.arrays().values())
 
     def block_window(self, block: int) -> tuple[int, int, int, int]:
         """Row, column, height and width of a block, cut at the raster's edge."""
@@ -96,15 +102,11 @@ class Coverage:
 
     def row_areas_m2(self, first: int, count: int) -> Floats:
         """Area of one cell of each row, before the parcel's scale: constant in metres, E-A2 in degrees."""
-        grid = self.grid
-        if not grid.is_geographic:
-            return np.full(count, grid.dx * grid.dy)
-        rows = np.arange(first, first + count)
-        return pixel_area_m2(grid.y0 - (rows + 0.5) * grid.dy, grid.dy, grid.dx)
+        return row_areas_m2(self.grid)[first : first + count]
 
     def covered_m2(self) -> Floats:
         """Ground area of each parcel on the raster; the same as `ground_m2` for those wholly inside."""
-        return self.scale * self._raw_m2()
+        return self.scale * self.raw_m2
 
     def unmeasured_m2(self) -> Floats:
         """Ground area of each parcel outside the raster, 0 within the closure."""
@@ -118,266 +120,120 @@ class Coverage:
             parcel = int(short[0])
             raise RasterDoesNotCover(covered_share=float(self.inside_share[parcel]), parcel=parcel)
 
-    def _raw_m2(self) -> Floats:
-        """Sum of share x cell area of each parcel, always in the same order."""
-        from geo.kernels import segment_areas  # loads the compiler
+    @property
+    def segments(self) -> Segments:
+        """The segments with their cells and runs, as views."""
+        return Segments(
+            self.segment_parcel,
+            self.segment_block,
+            self.segment_cells,
+            self.segment_runs,
+            self.cell_offset,
+            self.cell_share,
+            self.run_offset,
+            self.run_length,
+        )
 
-        per_segment = np.zeros(len(self.segment_parcel))
-        for i, block in enumerate(self.blocks):
-            row, _, height, _ = self.block_window(int(block))
-            areas = np.zeros(BLOCK)
-            areas[:height] = self.row_areas_m2(row, height)
-            segment_areas(
-                self.block_segments[i],
-                self.block_segments[i + 1],
-                self.segment_cells,
-                self.segment_runs,
-                self.cell_offset,
-                self.cell_share,
-                self.run_offset,
-                self.run_length,
-                areas,
-                per_segment,
-            )
-        return parcel_sums(self.segment_parcel, per_segment, self.parcels)
-
-    def _arrays(self) -> dict[str, NDArray[Any]]:
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "grid"}
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All arrays by name."""
+        return {name: getattr(self, name) for name in array_names()}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write to `path`, replacing it when complete. The file is a cache: it may be deleted and made
         again.
         """
-        target = Path(path)
-        partial = target.with_name(target.name + ".partial")
-        head = json.dumps({"format": _FORMAT, "grid": self.grid.as_dict()}, sort_keys=True)
-        with partial.open("wb") as out:
-            np.savez(out, allow_pickle=False, head=np.frombuffer(head.encode(), np.uint8), **self._arrays())
-        partial.replace(target)
+        keep(path, {"grid": self.grid.as_dict()}, self.arrays())
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> "Coverage":
-        """Read what `save` wrote (CoverageUnreadable)."""
+    def load(cls, path: str | os.PathLike[str], workers: Workers | None = None) -> "Coverage":
+        """What `save` wrote, as views of the file (CoverageUnreadable)."""
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                head = json.loads(stored["head"].tobytes())
-                if head["format"] != _FORMAT:
-                    raise CoverageUnreadable(reason=f"format {head['format']}")
-                arrays = {f.name: stored[f.name] for f in fields(cls) if f.name != "grid"}
-                return cls(grid=Grid(**head["grid"]), **arrays)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+            kept = Kept(path)
+            return cls(
+                grid=Grid(**kept.facts["grid"]),
+                **{name: kept.array(name, workers) for name in array_names()},
+            )
+        except (OSError, KeyError, TypeError) as error:
             raise CoverageUnreadable(reason=type(error).__name__) from error
 
 
+@cache
+def array_names() -> tuple[str, ...]:
+    return tuple(field.name for field in fields(Coverage) if field.name != "grid")
+
+
 def parcel_sums(parcel: NDArray[np.integer[Any]], values: Floats, count: int) -> Floats:
-    """Sums by parcel in the order of `values`, whoever computed them."""
+    """Sums by parcel, each in the order of its own `values`, whoever computed them."""
     return np.bincount(parcel, values, minlength=count).astype(np.float64)
 
 
-# --- building -----------------------------------------------------------------------------------------------
-
-
-def cover_parcels(parcels: Sequence[Polygonal], grid: Grid, *, workers: int = 1) -> Coverage:
+def cover_parcels(
+    parcels: Sequence[Polygonal],
+    grid: Grid,
+    *,
+    workers: Workers | int = 1,
+    progress: Progress | None = None,
+) -> Coverage:
     """Coverage of recorded polygons (EPSG:4490): brought to the grid's system with their edges cut, areas of
     record.
     """
-    moved = [from_store(parcel, grid.crs) for parcel in parcels]
-    return build_coverage(moved, grid, ground_m2=areas_m2(parcels), workers=workers)
+    hands = workers_of(workers)
+    parts = build_parts(parcels, grid, recorded=True, ground_m2=None, workers=hands, progress=progress)
+    return coverage_of(parts, grid, hands)
 
 
 def build_coverage(
-    geometries: Sequence[Polygonal], grid: Grid, *, ground_m2: Floats | None = None, workers: int = 1
+    geometries: Sequence[Polygonal],
+    grid: Grid,
+    *,
+    ground_m2: Floats | None = None,
+    workers: Workers | int = 1,
+    progress: Progress | None = None,
 ) -> Coverage:
     """Coverage of valid polygons given in the coordinates of the grid.
 
     `ground_m2` are their areas of record; without it they are computed by bringing each polygon to EPSG:4490.
-    The result is the same bit for bit for any number of workers. The shares of each polygon wholly on the
-    raster are compared with its plane area; a difference above 1e-7 means that it was not valid
-    (CoverageNotClosed).
+    The result is the same bit for bit for any number of workers, and for each parcel whatever the others are.
+    The shares of each polygon wholly on the raster are compared with its plane area; a difference above 1e-7
+    means that it was not valid (CoverageNotClosed).
     """
-    if ground_m2 is None:
-        ground_m2 = areas_m2([to_store(geometry, grid.crs) for geometry in geometries])
-    array = np.empty(len(geometries), dtype=object)
-    array[:] = list(geometries)
-    chunks = [array[start : start + _CHUNK] for start in range(0, len(array), _CHUNK)]
-    with ThreadPoolExecutor(max(workers, 1)) as pool:
-        built = list(pool.map(lambda chunk: _build_chunk(chunk, grid), chunks))
-    plane = shapely.area(array.astype(object)) if len(array) else np.zeros(0)
-    return _close(_assemble(built, grid, np.asarray(ground_m2, dtype=np.float64), plane), array)
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """What one chunk of parcels gave; parcels are counted within the chunk."""
-
-    parcels: int
-    parcel: NDArray[np.int32]
-    block: NDArray[np.int32]
-    cells: Ints
-    runs: Ints
-    cell_offset: NDArray[np.int32]
-    cell_share: NDArray[np.float32]
-    run_offset: NDArray[np.int32]
-    run_length: NDArray[np.int16]
-
-
-def _build_chunk(geometries: NDArray[np.object_], grid: Grid) -> _Part:
-    from geo.kernels import shares  # loads the compiler
-
-    xy, ring_starts, ring_part, part_parcel = _rings(geometries)
-    x = (xy[:, 0] - grid.x0) / grid.dx
-    y = (grid.y0 - xy[:, 1]) / grid.dy
-    cells, runs, segments = _room(x, y, ring_starts, ring_part, part_parcel)
-    while True:
-        part = (
-            np.empty(segments, np.int32),
-            np.empty(segments, np.int32),
-            np.empty(segments + 1, np.int64),
-            np.empty(segments + 1, np.int64),
-            np.empty(cells, np.int32),
-            np.empty(cells, np.float32),
-            np.empty(runs, np.int32),
-            np.empty(runs, np.int16),
-        )
-        s, c, r = shares(x, y, ring_starts, ring_part, part_parcel, grid.width, grid.height, *part)
-        if s >= 0:
-            break
-        cells, runs, segments = cells * 2, runs * 2, segments * 2
-    part[2][s], part[3][s] = c, r
-    return _Part(
-        len(geometries),
-        part[0][:s].copy(),
-        part[1][:s].copy(),
-        part[2][: s + 1].copy(),
-        part[3][: s + 1].copy(),
-        part[4][:c].copy(),
-        part[5][:c].copy(),
-        part[6][:r].copy(),
-        part[7][:r].copy(),
+    hands = workers_of(workers)
+    parts = build_parts(
+        geometries, grid, recorded=False, ground_m2=ground_m2, workers=hands, progress=progress
     )
+    return coverage_of(parts, grid, hands)
 
 
-def _rings(geometries: NDArray[np.object_]) -> tuple[Floats, Ints, Ints, Ints]:
-    """Coordinates; where rings start in them; where parts start in rings; parcel of each part.
-
-    Shells are turned anticlockwise and holes clockwise, so that signed areas subtract the holes.
-    """
-    parts, parcel = shapely.get_parts(geometries, return_index=True)
-    parts = shapely.orient_polygons(parts, exterior_cw=False)
-    rings, owner = shapely.get_rings(parts, return_index=True)
-    xy, ring = shapely.get_coordinates(rings, return_index=True)
-    ring_starts = np.searchsorted(ring, np.arange(len(rings) + 1)).astype(np.int64)
-    ring_part = np.searchsorted(owner, np.arange(len(parts) + 1)).astype(np.int64)
-    return np.ascontiguousarray(xy), ring_starts, ring_part, parcel.astype(np.int64)
-
-
-def _room(
-    x: Floats, y: Floats, ring_starts: Ints, ring_part: Ints, part_parcel: Ints
-) -> tuple[int, int, int]:
-    """Likely numbers of edge cells, runs and segments; the builder says when they were too small."""
-    if len(x) == 0:
-        return 1, 1, 1
-    edges = float(np.sum(np.abs(np.diff(x)) + np.abs(np.diff(y)) + 3.0)) if len(x) > 1 else 1.0
-    starts = ring_starts[ring_part[:-1]]
-    ends = ring_starts[ring_part[1:]]
-    blocks = 0.0
-    rows = 0.0
-    for a, z in zip(starts, ends, strict=True):
-        if z > a:
-            wide = np.ptp(x[a:z]) // BLOCK + 2
-            tall = np.ptp(y[a:z])
-            blocks += wide * (tall // BLOCK + 2)
-            rows += wide * (tall + 2)
-    cap = 1 << 22
-    return int(min(edges, cap)) + 16, int(min(edges + rows, cap)) + 16, int(min(blocks, cap)) + 16
+def coverage_of(parts: Sequence[Part], grid: Grid, workers: Workers) -> Coverage:
+    """One coverage of chunks that follow each other."""
+    first = starts(np.array([len(part.scale) for part in parts], dtype=np.int64))
+    together = assemble(
+        [part.segments for part in parts],
+        [None] * len(parts),
+        [part.segments.parcel + np.int32(first[i]) for i, part in enumerate(parts)],
+        workers,
+    )
+    numbers = {name: joined([getattr(part, name) for part in parts], np.float64) for name in PER_PARCEL}
+    return assembled_coverage(grid, numbers, together)
 
 
-def _assemble(parts: list[_Part], grid: Grid, ground_m2: Floats, plane: Floats) -> Coverage:
-    first = np.cumsum([0, *(p.parcels for p in parts)])
-    cells = np.cumsum([0, *(len(p.cell_offset) for p in parts)])
-    runs = np.cumsum([0, *(len(p.run_offset) for p in parts)])
-    parcel = _join([p.parcel + np.int32(first[i]) for i, p in enumerate(parts)], np.int32)
-    block = _join([p.block for p in parts], np.int32)
-    cell_start = _join([*(p.cells[:-1] + cells[i] for i, p in enumerate(parts)), cells[-1:]], np.int64)
-    run_start = _join([*(p.runs[:-1] + runs[i] for i, p in enumerate(parts)), runs[-1:]], np.int64)
-    order = np.lexsort((parcel, block))  # stable: parts of one parcel in one block keep their order
-    cell_order, segment_cells = _gather(cell_start, order)
-    run_order, segment_runs = _gather(run_start, order)
-    segment_block = block[order]
-    blocks, start = np.unique(segment_block, return_index=True)
-    zeros = np.zeros(len(ground_m2))
+def assembled_coverage(grid: Grid, per_parcel: dict[str, Any], together: Assembled) -> Coverage:
+    """A coverage of what was put together; `per_parcel` by the names of `PER_PARCEL`."""
+    s = together.segments
     return Coverage(
         grid=grid,
-        ground_m2=ground_m2,
-        plane=plane,
-        inside_share=zeros,
-        scale=zeros,
-        segment_parcel=parcel[order],
-        segment_block=segment_block,
-        segment_cells=segment_cells,
-        segment_runs=segment_runs,
-        cell_offset=_join([p.cell_offset for p in parts], np.int32)[cell_order],
-        cell_share=_join([p.cell_share for p in parts], np.float32)[cell_order],
-        run_offset=_join([p.run_offset for p in parts], np.int32)[run_order],
-        run_length=_join([p.run_length for p in parts], np.int16)[run_order],
-        blocks=blocks.astype(np.int32),
-        block_segments=np.append(start, len(order)).astype(np.int64),
+        **per_parcel,
+        segment_parcel=s.parcel,
+        segment_block=s.block,
+        segment_cells=s.cells,
+        segment_runs=s.runs,
+        cell_offset=s.cell_offset,
+        cell_share=s.cell_share,
+        run_offset=s.run_offset,
+        run_length=s.run_length,
+        blocks=together.blocks,
+        block_segments=together.block_segments,
     )
 
 
-def _join(arrays: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
-    return np.concatenate(arrays).astype(dtype, copy=False) if arrays else np.zeros(0, dtype)
-
-
-def _gather(starts: Ints, order: Ints) -> tuple[Ints, Ints]:
-    """Indices that bring ragged rows into `order`, and where each row then starts."""
-    lengths = np.diff(starts)[order]
-    new = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return np.arange(new[-1]) - np.repeat(new[:-1] - starts[:-1][order], lengths), new
-
-
-def _close(coverage: Coverage, geometries: NDArray[np.object_]) -> Coverage:
-    """Compare shares with plane areas and fix the scale to ground areas."""
-    grid = coverage.grid
-    cell = grid.dx * grid.dy
-    cells_in_plane = coverage.plane / cell
-    shares = _share_sums(coverage)
-    inside = shares / np.where(cells_in_plane > 0, cells_in_plane, 1.0)
-    _check_closure(inside, geometries, grid)
-    coverage = _with(coverage, inside_share=np.minimum(inside, 1.0))
-    raw = coverage._raw_m2()
-    if grid.is_geographic:
-        whole = inside >= 1 - CLOSURE
-        scale = np.where(whole & (raw > 0), coverage.ground_m2 / np.where(raw > 0, raw, 1.0), 1.0)
-    else:
-        # wholly inside, the float32 rounding of the shares goes out with the scale
-        plane = np.where(inside >= 1 - CLOSURE, raw, coverage.plane)
-        scale = coverage.ground_m2 / np.where(plane > 0, plane, 1.0)
-    return _with(coverage, scale=scale)
-
-
-def _with(coverage: Coverage, **changes: Floats) -> Coverage:
-    values: dict[str, Any] = {f.name: getattr(coverage, f.name) for f in fields(coverage)}
-    return Coverage(**(values | changes))
-
-
-def _check_closure(inside: Floats, geometries: NDArray[np.object_], grid: Grid) -> None:
-    if len(geometries) == 0:
-        return
-    west, south, east, north = shapely.bounds(geometries).T
-    within = (west >= grid.x0) & (north <= grid.y0)
-    within &= (east <= grid.x0 + grid.dx * grid.width) & (south >= grid.y0 - grid.dy * grid.height)
-    difference = np.where(within, np.abs(inside - 1), np.maximum(inside - 1, 0.0))
-    broken = np.flatnonzero(~(difference <= CLOSURE))
-    if len(broken):
-        parcel = int(broken[0])
-        raise CoverageNotClosed(parcel=parcel, difference=float(difference[parcel]))
-
-
-def _share_sums(coverage: Coverage) -> Floats:
-    """Cells covered by each parcel, in whole cells."""
-    cells = np.concatenate([[0.0], np.cumsum(coverage.cell_share, dtype=np.float64)])
-    runs = np.concatenate([[0], np.cumsum(coverage.run_length, dtype=np.int64)])
-    edge = np.diff(cells[coverage.segment_cells])
-    full = np.diff(runs[coverage.segment_runs])
-    return parcel_sums(coverage.segment_parcel, edge + full, coverage.parcels)
+PER_PARCEL: Final = ("ground_m2", "plane", "inside_share", "raw_m2", "scale")
