@@ -138,6 +138,15 @@ def land_audit_table(full: bool) -> tuple[dict[str, Any], str]:
     return figures, audit.table(figures, _said(full))
 
 
+def measure_table(full: bool) -> tuple[dict[str, Any], str]:
+    """Estimation against the read bound and exactextract."""
+    from benchmarks.measure import report as page
+    from benchmarks.measure.measure import measure as measured
+
+    figures = measured(full)
+    return figures, page.table(figures, _said(full))
+
+
 def _said(full: bool) -> str:
     facts = about(full)
     described = ", ".join(f"{name} {value}" for name, value in facts["machine"].items())
@@ -160,6 +169,7 @@ TABLES: Final[dict[str, Callable[[bool], tuple[dict[str, Any], str]]]] = {
     "land-claims": land_claims_table,
     "land-races": land_races_table,
     "land-audit": land_audit_table,
+    "measure": measure_table,
 }
 
 

@@ -28,7 +28,9 @@ PEER_CACHE_MB: Final = 4096
 READ_TOGETHER: Final = 8
 
 Work = Callable[[], Any]
-Method = Callable[["Task"], tuple[Work, Callable[[Any], ours.Sums | None]]]
+Finish = Callable[[Any], tuple[ours.Sums | None, dict[str, float]]]
+"""From what the work answered: sums, and what else was seen."""
+Method = Callable[["Task"], tuple[Work, Finish]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +59,14 @@ class Task:
 
 def run(task: Task) -> dict[str, Any]:
     """Time one method; answers wall and processor seconds, peak memory and the digest of the sums."""
-    if task.cores:
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: task.cores])
     work, finish = METHODS[task.method](task)
     ready_mib = machine.peak_mib("self")
     wall, cpu = time.perf_counter(), time.process_time()
     raw = work()
     said: dict[str, Any] = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
     said |= {"peak_mib": machine.peak_mib("self"), "ready_mib": ready_mib}
-    sums = finish(raw)
+    sums, seen = finish(raw)
+    said |= seen
     if sums is not None:
         said["sha256"] = hashlib.sha256(sums.astype("<f8").tobytes()).hexdigest()
         if task.keep is not None:
@@ -76,7 +77,7 @@ def run(task: Task) -> dict[str, Any]:
 # ---- the bound ---------------------------------------------------------------------------------------------
 
 
-def read_only(task: Task) -> tuple[Work, Callable[[Any], None]]:
+def read_only(task: Task) -> tuple[Work, Finish]:
     """Read and decompress the blocks that the parcels touch, and nothing else: one handle for each thread,
     values into an array that is there already.
     """
@@ -98,7 +99,7 @@ def read_only(task: Task) -> tuple[Work, Callable[[Any], None]]:
             for path in task.rasters:
                 list(pool.map(lambda some, path=path: piece(path, some), pieces))
 
-    return work, lambda _: None
+    return work, lambda _: (None, {"blocks": len(blocks) * len(task.rasters)})
 
 
 # ---- exactextract ------------------------------------------------------------------------------------------
@@ -107,8 +108,7 @@ def read_only(task: Task) -> tuple[Work, Callable[[Any], None]]:
 def peer(strategy: str) -> Method:
     """exactextract over rasterio, sum and count of all rasters in one call."""
 
-    def method(task: Task) -> tuple[Work, Callable[[Any], ours.Sums]]:
-        os.environ["GDAL_CACHEMAX"] = str(PEER_CACHE_MB)
+    def method(task: Task) -> tuple[Work, Finish]:
         import geopandas
         import rasterio
         from exactextract import exact_extract
@@ -119,16 +119,15 @@ def peer(strategy: str) -> Method:
         frame = geopandas.GeoDataFrame({"id": range(len(outlines))}, geometry=outlines, crs=crs)
 
         def work() -> Any:
-            return exact_extract(
-                list(task.rasters), frame, ["sum", "count"], strategy=strategy, output="pandas"
-            )
+            with rasterio.Env(GDAL_CACHEMAX=PEER_CACHE_MB):
+                return exact_extract(
+                    list(task.rasters), frame, ["sum", "count"], strategy=strategy, output="pandas"
+                )
 
-        def finish(found: Any) -> ours.Sums:
-            names = [path.stem for path in task.paths]
-            if len(names) == 1:
-                return found[["sum", "count"]].to_numpy(dtype=np.float64)[None]
-            one = [found[[f"{name}_sum", f"{name}_count"]].to_numpy(dtype=np.float64) for name in names]
-            return np.stack(one)
+        def finish(found: Any) -> tuple[ours.Sums, dict[str, float]]:
+            before = [f"{path.stem}_" for path in task.paths] if len(task.rasters) > 1 else [""]
+            columns = [[f"{name}sum", f"{name}count"] for name in before]
+            return np.stack([found[pair].to_numpy(dtype=np.float64) for pair in columns]), {}
 
         return work, finish
 
@@ -137,14 +136,19 @@ def peer(strategy: str) -> Method:
 
 METHODS: Final[dict[str, Method]] = {
     "read": read_only,
-    "first": lambda task: ours.first(task),
-    "repeat": lambda task: ours.repeat(task),
-    "packed": lambda task: ours.packed(task),
+    "first": ours.first,
+    "repeat": ours.repeat,
     "exactextract-feature": peer("feature-sequential"),
     "exactextract-raster": peer("raster-sequential"),
 }
 
 
+def main(stated: dict[str, Any]) -> None:
+    task = Task(**{**stated, "rasters": tuple(stated["rasters"])})
+    if task.cores:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: task.cores])
+    print(json.dumps(run(task)))
+
+
 if __name__ == "__main__":
-    stated = json.loads(sys.argv[1])
-    print(json.dumps(run(Task(**{**stated, "rasters": tuple(stated["rasters"])}))))
+    main(json.loads(sys.argv[1]))

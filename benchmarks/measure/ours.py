@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 Sums = NDArray[np.float64]
 Work = Callable[[], Any]
+Finish = Callable[[Any], tuple[Sums, dict[str, float]]]
 
 
-def first(task: Task) -> tuple[Work, Callable[[Any], Sums]]:
+def first(task: Task) -> tuple[Work, Finish]:
     """Nothing is kept yet: build the shares of all outlines, keep them, and take the sums."""
     outlines = list(read_outlines(Path(task.recorded)))
     shutil.rmtree(task.store, ignore_errors=True)
@@ -35,26 +36,44 @@ def first(task: Task) -> tuple[Work, Callable[[Any], Sums]]:
         coverage.save(Path(task.store) / "coverage.npz")
         return coverage, _sums(task, coverage)
 
-    def finish(raw: Any) -> Sums:
+    def finish(raw: Any) -> tuple[Sums, dict[str, float]]:
         coverage, sums = raw
         np.save(task.blocks, np.array([coverage.block_window(int(one)) for one in coverage.blocks]))
-        return _in_cells(coverage, sums)
+        return _in_cells(coverage, sums), _seen(task, coverage)
 
     return work, finish
 
 
-def repeat(task: Task) -> tuple[Work, Callable[[Any], Sums]]:
+def repeat(task: Task) -> tuple[Work, Finish]:
     """The shares are kept: load them and take the sums."""
 
     def work() -> Any:
         coverage = Coverage.load(Path(task.store) / "coverage.npz")
         return coverage, _sums(task, coverage)
 
-    return work, lambda raw: _in_cells(*raw)
+    return work, lambda raw: (_in_cells(*raw), _seen(task, raw[0]))
 
 
-def packed(task: Task) -> tuple[Work, Callable[[Any], Sums]]:
-    raise NotImplementedError
+def normalised(plain: Sequence[Path], folder: Path) -> list[Path]:
+    """Normalised copies, made where there is none yet."""
+    from geo.raster_ingest import normalise
+
+    folder.mkdir(exist_ok=True)
+    made = [folder / path.name for path in plain]
+    for source, target in zip(plain, made, strict=True):
+        if not target.exists():
+            normalise(source, target)
+    return made
+
+
+def _seen(task: Task, coverage: Coverage) -> dict[str, float]:
+    kept = sum(path.stat().st_size for path in Path(task.store).rglob("*") if path.is_file())
+    return {
+        "closure": float(np.abs(coverage.inside_share - 1).max()),
+        "store_bytes": kept,
+        "parcels": coverage.parcels,
+        "blocks": len(coverage.blocks),
+    }
 
 
 def _grid(task: Task) -> Any:
@@ -70,5 +89,6 @@ def _sums(task: Task, coverage: Coverage) -> list[Any]:
 
 def _in_cells(coverage: Coverage, sums: list[Any]) -> Sums:
     cell = coverage.grid.dx * coverage.grid.dy
-    result = np.array([[(one.total, one.measured_m2) for one in of_raster] for of_raster in sums])
-    return result / coverage.scale[:, None] / cell
+    result: Sums = np.array([[(one.total, one.measured_m2) for one in of_raster] for of_raster in sums])
+    result /= coverage.scale[:, None] * cell
+    return result
