@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -47,11 +47,12 @@ BLOCK: Final = 512
 DTYPES: Final = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 DECODE_TAG: Final = "TANHUI_DECODE"
 FILL_TAG: Final = "TANHUI_FILL"
-"""Tags of a normalised file: "float32" says that its scaled uint16 stand for single-precision numbers; the other
-is what the source has in cells without a value.
+"""Tags of a normalised file: "float32" says that its scaled uint16 stand for single-precision numbers; the
+other is what the source has in cells without a value.
 """
 
 _MAGIC: Final = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+_BLOCK_CACHE_BYTES: Final = 64 << 20
 _SIDECARS: Final = (".aux.xml", ".ovr", ".msk")
 _LOCKED: Final = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
@@ -123,6 +124,20 @@ class RasterFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class RasterBand:
+    """How a band stores its values: type, finite nodata or None, scale and offset, whether an internal mask
+    says more, and whether the file is a normalised one (`decoded`).
+    """
+
+    dtype: str
+    nodata: float | None
+    scale: float
+    offset: float
+    masked: bool
+    decoded: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RasterWindow:
     """Values and validity of a window, both of shape (rows, columns)."""
 
@@ -131,8 +146,10 @@ class RasterWindow:
 
 
 class RasterSource:
-    """One opened GeoTIFF. Reading is safe from any thread: each has its own handle, closed with the
-    source.
+    """One opened GeoTIFF. Reading is safe from any thread: handles are lent, one to each reader at a time,
+    and closed with the source.
+
+    Pickled it is a path and the digest of the file: another process opens its own, and refuses another file.
     """
 
     def __init__(self, path: Path, grid: Grid, bands: int, dtype: str, nodata: float | None) -> None:
@@ -142,9 +159,13 @@ class RasterSource:
         self.dtype = dtype
         self.nodata = nodata
         self._tables: dict[int, NDArray[np.float32] | None] = {}
-        self._local = threading.local()
+        self._bands: dict[int, RasterBand] = {}
         self._handles: list[Any] = []
+        self._free: list[Any] = []
         self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _opened_elsewhere, (str(self.path), self.sha256)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Self:
@@ -191,32 +212,62 @@ class RasterSource:
         table = self.decode_table(band)
         if table is not None:
             return RasterWindow(table[window.values], window.valid)
-        handle = self._handle()
-        scale, offset = handle.scales[band - 1], handle.offsets[band - 1]
-        if (scale, offset) == (1.0, 0.0):
+        kept = self.band(band)
+        if (kept.scale, kept.offset) == (1.0, 0.0):
             return window
-        return RasterWindow(window.values.astype(np.float64) * scale + offset, window.valid)
+        return RasterWindow(window.values.astype(np.float64) * kept.scale + kept.offset, window.valid)
 
     def read_raw(self, row: int, column: int, height: int, width: int, band: int = 1) -> RasterWindow:
         """As `read`, with the numbers that the file stores, before scale, offset and table."""
-        from rasterio.enums import MaskFlags
+        kept = self.band(band)
+        values = np.empty((height, width), dtype=kept.dtype)
+        mask = self.read_block(row, column, band, values)
+        valid = _is_value(values, kept.nodata)
+        if mask is not None:
+            valid &= mask > 0
+        return RasterWindow(values, valid)
+
+    def read_block(self, row: int, column: int, band: int, out: NDArray[Any]) -> NDArray[np.uint8] | None:
+        """Fill `out` (rows, columns), of the band's type, with the stored numbers that start at (row,
+        column); answers the internal mask (0: no value) of a band that has one. Nothing else is looked at.
+        """
         from rasterio.errors import RasterioError
         from rasterio.windows import Window
 
-        if not 1 <= band <= self.bands:
-            raise RasterBandMissing(name=self.name, bands=self.bands, band=band)
-        handle = self._handle()
-        window = Window(column, row, width, height)
+        kept = self.band(band)
+        window = Window(column, row, out.shape[1], out.shape[0])
         try:
-            values = handle.read(band, window=window)
-            flags = handle.mask_flag_enums[band - 1]
-            valid = np.ones(values.shape, dtype=np.bool_)
-            if MaskFlags.per_dataset in flags:
-                valid &= handle.read_masks(band, window=window) > 0
+            with self._lent() as handle:
+                handle.read(band, window=window, out=out)
+                mask: NDArray[np.uint8] | None = (
+                    handle.read_masks(band, window=window) if kept.masked else None
+                )
         except RasterioError as error:
             raise RasterUnreadable(name=self.name, reason=str(error)[:120]) from error
-        valid &= _is_value(values, handle.nodatavals[band - 1])
-        return RasterWindow(values, valid)
+        return mask
+
+    def band(self, band: int = 1) -> RasterBand:
+        """How a band is stored (RasterBandMissing)."""
+        if not 1 <= band <= self.bands:
+            raise RasterBandMissing(name=self.name, bands=self.bands, band=band)
+        if band not in self._bands:
+            self._bands[band] = self._band(band - 1)
+        return self._bands[band]
+
+    def _band(self, at: int) -> RasterBand:
+        from rasterio.enums import MaskFlags
+
+        with self._lent() as handle:
+            nodata = handle.nodatavals[at]
+            dtype = handle.dtypes[at]
+            return RasterBand(
+                dtype=dtype,
+                nodata=float(nodata) if nodata is not None and np.isfinite(nodata) else None,
+                scale=float(handle.scales[at]),
+                offset=float(handle.offsets[at]),
+                masked=MaskFlags.per_dataset in handle.mask_flag_enums[at],
+                decoded=handle.tags().get(DECODE_TAG) == "float32" and dtype == "uint16",
+            )
 
     def decode_table(self, band: int = 1) -> NDArray[np.float32] | None:
         """The number that each of the 65,536 stored ones stands for in a normalised file; None for others."""
@@ -225,35 +276,49 @@ class RasterSource:
         return self._tables[band]
 
     def _decode_table(self, band: int) -> NDArray[np.float32] | None:
-        handle = self._handle()
-        tags = handle.tags()
-        if tags.get(DECODE_TAG) != "float32" or handle.dtypes[band - 1] != "uint16":
+        kept = self.band(band)
+        if not kept.decoded:
             return None
-        table = decoded(np.arange(1 << 16), handle.scales[band - 1])
-        nodata = handle.nodatavals[band - 1]
-        if nodata is not None and FILL_TAG in tags:
-            table[int(nodata)] = np.float32(tags[FILL_TAG])
+        table = decoded(np.arange(1 << 16), kept.scale)
+        with self._lent() as handle:
+            fill = handle.tags().get(FILL_TAG)
+        if kept.nodata is not None and fill is not None:
+            table[int(kept.nodata)] = np.float32(fill)
         return table
 
-    def _handle(self) -> Any:
-        import rasterio
-
-        handle = getattr(self._local, "handle", None)
+    @contextmanager
+    def _lent(self) -> Iterator[Any]:
+        """A handle that nobody else has until it is given back."""
+        with self._lock:
+            handle = self._free.pop() if self._free else None
         if handle is None:
-            with rasterio.Env(**_LOCKED):
-                handle = rasterio.open(self.path, driver="GTiff", sharing=False)
-            self._local.handle = handle
+            handle = self._another()
+        try:
+            yield handle
+        finally:
             with self._lock:
-                self._handles.append(handle)
+                if not handle.closed:
+                    self._free.append(handle)
+
+    def _another(self) -> Any:
+        import rasterio
+        from rasterio.env import set_gdal_config
+
+        # decoded blocks that GDAL keeps, for the whole process: by default a twentieth of the machine
+        set_gdal_config("GDAL_CACHEMAX", _BLOCK_CACHE_BYTES)
+        with rasterio.Env(**_LOCKED):
+            handle = rasterio.open(self.path, driver="GTiff", sharing=False)
+        with self._lock:
+            self._handles.append(handle)
         return handle
 
     def close(self) -> None:
-        """Close the handles of all threads. A later read opens again."""
+        """Close all handles. A later read opens again."""
         with self._lock:
             for handle in self._handles:
                 handle.close()
             self._handles.clear()
-            self._local = threading.local()
+            self._free.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -262,6 +327,15 @@ class RasterSource:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+@lru_cache(maxsize=64)
+def _opened_elsewhere(path: str, sha256: str) -> RasterSource:
+    """The raster of another process, once for each process that is handed it (RasterUnreadable)."""
+    source = RasterSource.open(path)
+    if source.sha256 != sha256:
+        raise RasterUnreadable(name=source.name, reason="another file than the one that was meant")
+    return source
 
 
 def decoded(stored: NDArray[np.integer[Any]], scale: float) -> NDArray[np.float32]:
@@ -282,7 +356,7 @@ def _is_value(values: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
 
 @contextmanager
 def opened_locked(file: Path) -> Iterator[Any]:
-    """A file opened by the GTiff driver and no other, with all that leads elsewhere off (RasterNotGeotiff)."""
+    """A file opened by the GTiff driver and no other; what leads elsewhere is off (RasterNotGeotiff)."""
     import rasterio
     from rasterio.errors import RasterioIOError
 
