@@ -1,340 +1,349 @@
-"""Plot files: CSV in, plot records out, or a list of everything that is wrong in the file."""
+"""Plot files: CSV or a workbook in, plot records out, or a list of everything that is wrong in the file.
 
-import csv
-import io
-import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
+A file has one table with everything, or a table of plots beside tables of trees, culms or volumes, as sheets
+of one workbook: what a data row does not say itself is taken from its plot's row. All or nothing is read.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from decimal import Decimal
+from typing import Any, Final, Literal, TypeVar
 
-from registry.estimates.methods.errors import BadPlotFile, UnknownStandType
-from registry.estimates.methods.parameters import ParameterSet, default_parameters
-from registry.estimates.methods.plots import MeasuredTree, PlotRecord, TreePair, VolumePair
-
-
-@dataclass(frozen=True, slots=True)
-class RowFault:
-    """One thing wrong in a file: line number (the header is line 1), column, the text that stands there, a
-    code.
-    """
-
-    row: int
-    field: str
-    value: str
-    code: str
-
-    def facts(self) -> dict[str, object]:
-        return {"row": self.row, "field": self.field, "value": self.value, "code": self.code}
-
-
-MAX_FILE_BYTES: Final = 20_000_000
-
-_OTHER_HEADINGS: Final[Mapping[str, str]] = {
-    "stand_type": "stratum",
-    "date1": "measured1_on",
-    "date2": "measured2_on",
-    "volume1_m3_ha": "v1_m3_ha",
-    "volume2_m3_ha": "v2_m3_ha",
-    "lon": "lon_deg",
-    "lat": "lat_deg",
-    "小班号": "parcel_key",
-    "样地号": "plot_id",
-    "林分类型": "stratum",
-    "优势树种": "stratum",
-    "样地面积_公顷": "area_ha",
-    "前期调查日期": "measured1_on",
-    "后期调查日期": "measured2_on",
-    "调查日期": "measured_on",
-    "前期蓄积_立方米每公顷": "v1_m3_ha",
-    "后期蓄积_立方米每公顷": "v2_m3_ha",
-    "树种": "species",
-    "胸径_厘米": "dbh_cm",
-    "经度": "lon_deg",
-    "纬度": "lat_deg",
-}
-_VOLUME_COLUMNS: Final = (
-    "plot_id",
-    "stratum",
-    "area_ha",
-    "measured1_on",
-    "measured2_on",
-    "v1_m3_ha",
-    "v2_m3_ha",
+from registry.estimates.methods.bamboo import CulmClass
+from registry.estimates.methods.parameters import ParameterSet, bamboo_parameters, default_parameters
+from registry.estimates.methods.plot_cells import (
+    Line,
+    day,
+    name,
+    number,
+    optional_number,
+    plot_area_ha,
+    stand_type,
+    whole_number,
 )
-_TREE_COLUMNS: Final = ("plot_id", "stratum", "area_ha", "measured_on", "species", "dbh_cm")
-_OPTIONAL_COLUMNS: Final = ("parcel_key", "lon_deg", "lat_deg")
-_UNITS: Final[Mapping[str, str]] = {
-    "area": "area_ha",
-    "样地面积": "area_ha",
-    "面积": "area_ha",
-    "v1": "v1_m3_ha",
-    "v2": "v2_m3_ha",
-    "volume1": "v1_m3_ha",
-    "volume2": "v2_m3_ha",
-    "前期蓄积": "v1_m3_ha",
-    "后期蓄积": "v2_m3_ha",
-    "dbh": "dbh_cm",
-    "胸径": "dbh_cm",
-}
-_NUMBER: Final = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
-_NOT_FINITE: Final = frozenset({"nan", "inf", "-inf", "+inf", "infinity", "-infinity", "+infinity"})
-_DATE: Final = re.compile(r"([0-9]{4})[-/]([0-9]{1,2})[-/]([0-9]{1,2})")
+from registry.estimates.methods.plot_columns import heading_of
+from registry.estimates.methods.plot_tables import MAX_FILE_BYTES, Faults, RowFault, Table, tables_of
+from registry.estimates.methods.plots import CulmPair, MeasuredTree, PlotRecord, TreePair, VolumePair
+
+__all__ = [
+    "MAX_FILE_BYTES",
+    "READER",
+    "Measurement",
+    "RowFault",
+    "read_culm_plots",
+    "read_plot_file",
+    "read_plots",
+    "read_tree_plots",
+]
+
+Measurement = Literal["volume", "trees", "culms"]
+P = TypeVar("P")
+
+READER: Final = "plots/2"
+"""Raised when the same bytes would be read as other records; what was read before must stay readable."""
+
+_SITE: Final = ("plot_id", "stratum", "area_ha")
+_VOLUME: Final = ("measured1_on", "measured2_on", "v1_m3_ha", "v2_m3_ha")
+_TREES: Final = ("measured_on", "species", "dbh_cm")
+_CULMS: Final = ("measured_on", "dbh_cm", "du")
+_OPTIONAL: Final = (
+    "parcel_key", "lon_deg", "lat_deg", "explanation", "tree_id", "height_m", "culms",
+)  # fmt: skip
+_MAX_HEIGHT_M: Final = 100.0
+_MAX_CULMS: Final = 100_000
 
 
-class _Faults:
-    def __init__(self) -> None:
-        self.rows: list[RowFault] = []
-
-    def add(self, row: int, field: str, value: str, code: str) -> None:
-        self.rows.append(RowFault(row, field, value[:200], code))
-
-    def refuse_if_any(self) -> None:
-        if self.rows:
-            faults = sorted(self.rows, key=lambda fault: (fault.row, fault.field))
-            raise BadPlotFile(count=len(faults), faults=[fault.facts() for fault in faults])
+def read_plot_file(
+    content: str | bytes, measurement: Measurement, parameters: ParameterSet | None = None
+) -> tuple[PlotRecord, ...]:
+    """The plots of a file that holds volumes, trees or culms. Raises `BadPlotFile`."""
+    reader: Callable[..., tuple[PlotRecord, ...]] = _READERS[measurement]
+    return reader(content, parameters)
 
 
-def _text(content: str | bytes, faults: _Faults) -> str:
-    if len(content) > MAX_FILE_BYTES:
-        faults.add(0, "", str(len(content)), "file_too_large")
-        faults.refuse_if_any()
-    if isinstance(content, str):
-        return content.removeprefix("\ufeff")
-    for encoding in ("utf-8-sig", "gb18030"):
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    faults.add(0, "", "", "not_text")
-    faults.refuse_if_any()
-    raise AssertionError("unreachable")
-
-
-def _header(cells: Sequence[str], required: Sequence[str], faults: _Faults) -> dict[str, int]:
-    """Column positions by name; a column of a known quantity in another unit is a fault, a remark column is
-    not.
-    """
-    positions: dict[str, int] = {}
-    for index, cell in enumerate(cells):
-        name = cell.strip().lower()
-        name = _OTHER_HEADINGS.get(name, name)
-        if name in required or name in _OPTIONAL_COLUMNS:
-            if name in positions:
-                faults.add(1, name, cell, "duplicated_column")
-            positions[name] = index
-            continue
-        expected = _UNITS.get(name.split("_")[0])
-        if expected is not None and expected in required:
-            faults.add(1, expected, cell, "wrong_unit")
-            positions.setdefault(expected, -1)
-    for name in required:
-        if name not in positions:
-            faults.add(1, name, "", "missing_column")
-    return positions
+# ---- lines -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
-    """One data line: its number and its cells by column name, stripped."""
+class _Columns:
+    """The positions of a table's fields and the factors of their units."""
 
-    row: int
-    cells: Mapping[str, str]
-
-
-def _lines(content: str | bytes, required: Sequence[str], faults: _Faults) -> Iterator[_Line]:
-    text = _text(content, faults)
-    first = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    positions: dict[str, int] | None = None
-    try:
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            if positions is None:
-                width = len(cells)
-                positions = _header(cells, required, faults)
-                faults.refuse_if_any()
-                continue
-            if len(cells) != width:
-                faults.add(reader.line_num, "", str(len(cells)), "wrong_number_of_cells")
-                continue
-            values = {name: cells[index].strip() for name, index in positions.items()}
-            yield _Line(reader.line_num, values)
-    except csv.Error as error:
-        faults.add(reader.line_num, "", str(error), "not_a_csv")
-    if positions is None:
-        faults.add(1, "", "", "empty_file")
+    at: Mapping[str, int]
+    factors: Mapping[str, Decimal]
 
 
-def _number(line: _Line, field: str, low: float, high: float, faults: _Faults) -> float:
-    text = line.cells[field]
-    code = ""
-    if not text:
-        code = "missing_value"
-    elif text.lower() in _NOT_FINITE:
-        code = "not_finite"
-    elif not _NUMBER.fullmatch(text):
-        code = "not_a_number"
-    elif not math.isfinite(float(text)):
-        code = "not_finite"
-    elif not low <= float(text) <= high:
-        code = "out_of_range"
-    if code:
-        faults.add(line.row, field, text, code)
-        return low
-    return float(text)
+def _columns(table: Table, wanted: Sequence[str], faults: Faults) -> _Columns:
+    """A column of a known quantity in another unit is a fault, a remark column is not."""
+    at: dict[str, int] = {}
+    factors: dict[str, Decimal] = {}
+    for index, cell in enumerate(table.header):
+        heading = heading_of(cell)
+        if heading is None or heading.field not in wanted:
+            continue
+        if heading.fault:
+            faults.add(table.header_row, heading.field, cell, heading.fault, table.sheet)
+            at.setdefault(heading.field, -1)
+            continue
+        if heading.field in at and cell:
+            faults.add(table.header_row, heading.field, cell, "duplicated_column", table.sheet)
+        at[heading.field] = index
+        factors[heading.field] = heading.factor
+    return _Columns(at, factors)
 
 
-def _optional_number(line: _Line, field: str, low: float, high: float, faults: _Faults) -> float | None:
-    if not line.cells.get(field):
-        return None
-    return _number(line, field, low, high, faults)
-
-
-def _date(line: _Line, field: str, faults: _Faults) -> date:
-    text = line.cells[field]
-    match = _DATE.fullmatch(text)
-    if match:
-        try:
-            return date(int(match[1]), int(match[2]), int(match[3]))
-        except ValueError:
-            pass
-    faults.add(line.row, field, text, "not_a_date" if text else "missing_value")
-    return date.min
-
-
-def _name(line: _Line, field: str, faults: _Faults) -> str:
-    if not line.cells[field]:
-        faults.add(line.row, field, "", "missing_value")
-    return line.cells[field]
-
-
-def _stand_type(line: _Line, field: str, parameters: ParameterSet, faults: _Faults) -> str:
-    name = _name(line, field, faults)
-    try:
-        return parameters.stand_type_named(name).code if name else ""
-    except UnknownStandType:
-        faults.add(line.row, field, name, "unknown_stand_type")
-        return ""
-
-
-def _area(line: _Line, parameters: ParameterSet, faults: _Faults) -> float:
-    low, high = parameters.setting("min_plot_area_ha"), parameters.setting("max_plot_area_ha")
-    return _number(line, "area_ha", low, high, faults)
-
-
-def read_plots(content: str | bytes, parameters: ParameterSet | None = None) -> tuple[PlotRecord, ...]:
-    """Plots with stand volumes from a CSV file (comma, semicolon or tab; UTF-8 or GB 18030).
-
-    Columns `plot_id, stratum, area_ha, measured1_on, measured2_on, v1_m3_ha, v2_m3_ha`, optionally
-    `parcel_key, lon_deg, lat_deg`; the other headings of `_OTHER_HEADINGS` and the Chinese names of stand
-    types are taken too; further columns are remarks. One row per plot. Raises `BadPlotFile`,
-    whose fact `faults` lists every fault as `{row, field, value, code}`; then nothing was read.
-    """
-    tables = parameters or default_parameters()
-    faults = _Faults()
-    plots: list[PlotRecord] = []
-    seen: set[str] = set()
-    for line in _lines(content, _VOLUME_COLUMNS, faults):
-        plot_id = _name(line, "plot_id", faults)
-        if plot_id in seen and plot_id:
-            faults.add(line.row, "plot_id", plot_id, "duplicated_plot")
-        seen.add(plot_id)
-        first, second = _date(line, "measured1_on", faults), _date(line, "measured2_on", faults)
-        if date.min not in (first, second) and second <= first:
-            faults.add(line.row, "measured2_on", line.cells["measured2_on"], "dates_not_rising")
-        highest = tables.setting("max_volume_m3_ha")
-        volumes = VolumePair(
-            _number(line, "v1_m3_ha", 0, highest, faults), _number(line, "v2_m3_ha", 0, highest, faults)
-        )
-        plots.append(
-            PlotRecord(
-                plot_id,
-                _stand_type(line, "stratum", tables, faults),
-                _area(line, tables, faults),
-                first,
-                second,
-                volumes,
-                _optional_number(line, "lon_deg", -180, 180, faults),
-                _optional_number(line, "lat_deg", -90, 90, faults),
-                line.cells.get("parcel_key") or None,
-            )
-        )
-    if not plots and not faults.rows:
-        faults.add(1, "", "", "empty_file")
+def _lines(content: str | bytes, needed: Sequence[str], faults: Faults) -> list[Line]:
+    """The data lines of all tables, completed from the table of plots where there is one."""
+    wanted = (*_SITE, *needed, *_OPTIONAL)
+    tables = tables_of(content, faults)
+    columns = [_columns(table, wanted, faults) for table in tables]
+    pairs = list(zip(tables, columns, strict=True))
+    data = [
+        pair for pair in pairs if all(field in pair[1].at for field in needed) and "plot_id" in pair[1].at
+    ]
+    if not data:
+        _missing(pairs, (*_SITE, *needed), faults)
+        return []
+    sites = [pair for pair in pairs if pair not in data and {"plot_id", "area_ha"} <= set(pair[1].at)]
+    for table, of_table in data:
+        known = set(of_table.at).union(*(one.at for _, one in sites))
+        for field in (*_SITE, *needed):
+            if field not in known:
+                faults.add(table.header_row, field, "", "missing_column", table.sheet)
     faults.refuse_if_any()
-    return tuple(plots)
+    described = _sites(sites, faults)
+    lines = [line for pair in data for line in _rows(*pair, faults)]
+    _require_described(lines, described, faults)
+    return [_completed(line, described) for line in lines]
+
+
+def _missing(pairs: Sequence[tuple[Table, _Columns]], required: Sequence[str], faults: Faults) -> None:
+    """No table has what is needed: say it of the one that has most of it."""
+    if not pairs:
+        faults.refuse_if_any()
+        return
+    table, columns = max(pairs, key=lambda pair: len(pair[1].at))
+    for field in required:
+        if field not in columns.at:
+            faults.add(table.header_row, field, "", "missing_column", table.sheet)
+    faults.refuse_if_any()
+
+
+def _rows(table: Table, columns: _Columns, faults: Faults) -> Iterator[Line]:
+    width = len(table.header)
+    for row, cells in table.rows:
+        if len(cells) != width:
+            faults.add(row, "", str(len(cells)), "wrong_number_of_cells", table.sheet)
+            continue
+        values = {field: cells[index] for field, index in columns.at.items() if index >= 0}
+        yield Line(table.sheet, row, values, columns.factors)
+
+
+def _sites(tables: Sequence[tuple[Table, _Columns]], faults: Faults) -> dict[str, Line]:
+    """The row of each plot in the tables of plots."""
+    found: dict[str, Line] = {}
+    for pair in tables:
+        for line in _rows(*pair, faults):
+            plot_id = name(line, "plot_id", faults)
+            if plot_id in found:
+                line.fault(faults, "plot_id", plot_id, "duplicated_plot")
+            found[plot_id] = line
+    return found
+
+
+def _require_described(lines: Sequence[Line], described: Mapping[str, Line], faults: Faults) -> None:
+    if not described:
+        return
+    measured = {line.cells["plot_id"] for line in lines}
+    for plot_id, site in described.items():
+        if plot_id not in measured:
+            site.fault(faults, "plot_id", plot_id, "plot_not_measured")
+    for line in lines:
+        plot_id = line.cells["plot_id"]
+        if plot_id and plot_id not in described:
+            line.fault(faults, "plot_id", plot_id, "plot_not_described")
+
+
+def _completed(line: Line, described: Mapping[str, Line]) -> Line:
+    site = described.get(line.cells["plot_id"])
+    if site is None:
+        return line
+    own = {field: text for field, text in line.cells.items() if text or field not in site.cells}
+    factors = {**site.factors, **{field: line.factors[field] for field in own if field in line.factors}}
+    return Line(line.sheet, line.row, {**site.cells, **own}, factors)
+
+
+# ---- what all plots have -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class _Site:
-    """What every row of a tree plot must repeat alike."""
+    """What every row of a plot must repeat alike."""
 
     stratum: str
     area_ha: float
     lon_deg: float | None
     lat_deg: float | None
     parcel_key: str | None
+    explanation: str | None
+
+
+def _site(line: Line, tables: ParameterSet, faults: Faults) -> _Site:
+    return _Site(
+        stand_type(line, "stratum", tables, faults),
+        plot_area_ha(line, tables, faults),
+        optional_number(line, "lon_deg", -180, 180, faults),
+        optional_number(line, "lat_deg", -90, 90, faults),
+        line.cells.get("parcel_key") or None,
+        line.cells.get("explanation") or None,
+    )
+
+
+def _record(
+    plot_id: str, site: _Site, days: tuple[date, date], measurement: VolumePair | TreePair | CulmPair
+) -> PlotRecord:
+    return PlotRecord(
+        plot_id, site.stratum, site.area_ha, *days, measurement,
+        site.lon_deg, site.lat_deg, site.parcel_key, site.explanation,
+    )  # fmt: skip
+
+
+# ---- volumes -----------------------------------------------------------------------------------------------
+
+
+def read_plots(content: str | bytes, parameters: ParameterSet | None = None) -> tuple[PlotRecord, ...]:
+    """Plots with stand volumes; CSV (comma, semicolon or tab; UTF-8, UTF-16 or GB 18030) or a workbook.
+
+    Columns `plot_id, stratum, area_ha, measured1_on, measured2_on, v1_m3_ha, v2_m3_ha`, optionally
+    `parcel_key, lon_deg, lat_deg, explanation`, under the headings of `plot_columns`; stand types by code or
+    Chinese name; further columns are remarks. One row per plot. Raises `BadPlotFile`, whose fact `faults`
+    lists every fault as `{row, field, value, code}`, with `sheet` in a workbook; then nothing was read.
+    """
+    tables = parameters or default_parameters()
+    faults = Faults()
+    plots: list[PlotRecord] = []
+    seen: set[str] = set()
+    for line in _lines(content, _VOLUME, faults):
+        plot_id = name(line, "plot_id", faults)
+        if plot_id in seen and plot_id:
+            line.fault(faults, "plot_id", plot_id, "duplicated_plot")
+        seen.add(plot_id)
+        first, second = day(line, "measured1_on", faults), day(line, "measured2_on", faults)
+        if date.min not in (first, second) and second <= first:
+            line.fault(faults, "measured2_on", line.cells["measured2_on"], "dates_not_rising")
+        highest = tables.setting("max_volume_m3_ha")
+        volumes = VolumePair(
+            number(line, "v1_m3_ha", 0, highest, faults), number(line, "v2_m3_ha", 0, highest, faults)
+        )
+        plots.append(_record(plot_id, _site(line, tables, faults), (first, second), volumes))
+    if not plots and not faults.rows:
+        faults.add(1, "", "", "empty_file")
+    faults.refuse_if_any()
+    return tuple(plots)
+
+
+# ---- trees and culms ---------------------------------------------------------------------------------------
+
+
+class _Visits:
+    """Rows gathered by plot and date."""
+
+    def __init__(self, tables: ParameterSet, faults: Faults) -> None:
+        self.tables = tables
+        self.faults = faults
+        self.sites: dict[str, _Site] = {}
+        self.first_lines: dict[str, Line] = {}
+        self.tagged: set[tuple[str, date, str]] = set()
+
+    def visit(self, line: Line) -> tuple[str, date]:
+        plot_id = name(line, "plot_id", self.faults)
+        site = _site(line, self.tables, self.faults)
+        if self.sites.setdefault(plot_id, site) != site:
+            line.fault(self.faults, "plot_id", plot_id, "plot_described_twice")
+        self.first_lines.setdefault(plot_id, line)
+        return plot_id, day(line, "measured_on", self.faults)
+
+    def tag(self, line: Line, plot_id: str, on: date) -> str | None:
+        """The number of a tree, which is there once in a visit."""
+        tag = line.cells.get("tree_id") or None
+        if tag is not None:
+            if (plot_id, on, tag) in self.tagged:
+                line.fault(self.faults, "tree_id", tag, "duplicated_tree")
+            self.tagged.add((plot_id, on, tag))
+        return tag
+
+    def end(self, plots: Mapping[str, Mapping[date, object]]) -> None:
+        if not plots and not self.faults.rows:
+            self.faults.add(1, "", "", "empty_file")
+        for plot_id, dates in plots.items():
+            if len(dates) != 2:
+                self.first_lines[plot_id].fault(self.faults, "measured_on", plot_id, "not_two_dates")
+        self.faults.refuse_if_any()
 
 
 def read_tree_plots(content: str | bytes, parameters: ParameterSet | None = None) -> tuple[PlotRecord, ...]:
-    """Plots with their trees from a CSV file, one row per living tree and date.
+    """Plots with their trees, one row per living tree and date; files as in `read_plots`.
 
-    Columns `plot_id, stratum, area_ha, measured_on, species, dbh_cm`, optionally `parcel_key, lon_deg,
-    lat_deg`. A row with neither species nor diameter says that the plot was visited and held no living tree,
-    so that a felled plot can be recorded. Each plot has exactly two dates, one stratum and one area. Raises
-    `BadPlotFile`.
+    Columns `plot_id, stratum, area_ha, measured_on, species, dbh_cm`, optionally `tree_id, height_m,
+    parcel_key, lon_deg, lat_deg, explanation`. A row with neither species nor diameter says that the plot was
+    visited and held no living tree, so that a felled plot can be recorded. Each plot has exactly two dates,
+    one stratum and one area. Raises `BadPlotFile`.
     """
     tables = parameters or default_parameters()
-    faults = _Faults()
-    visits: dict[str, dict[date, list[MeasuredTree]]] = {}
-    sites: dict[str, _Site] = {}
-    rows: dict[str, int] = {}
-    for line in _lines(content, _TREE_COLUMNS, faults):
-        plot_id = _name(line, "plot_id", faults)
-        site = _Site(
-            _stand_type(line, "stratum", tables, faults),
-            _area(line, tables, faults),
-            _optional_number(line, "lon_deg", -180, 180, faults),
-            _optional_number(line, "lat_deg", -90, 90, faults),
-            line.cells.get("parcel_key") or None,
-        )
-        if sites.setdefault(plot_id, site) != site:
-            faults.add(line.row, "plot_id", plot_id, "plot_described_twice")
-        rows.setdefault(plot_id, line.row)
-        measured_on = _date(line, "measured_on", faults)
-        trees = visits.setdefault(plot_id, {}).setdefault(measured_on, [])
-        if line.cells["species"] or line.cells["dbh_cm"]:
-            species = _stand_type(line, "species", tables, faults)
-            trees.append(
-                MeasuredTree(species, _number(line, "dbh_cm", 0, tables.setting("max_dbh_cm"), faults))
-            )
-    if not visits and not faults.rows:
-        faults.add(1, "", "", "empty_file")
-    for plot_id, dates in visits.items():
-        if len(dates) != 2:
-            faults.add(rows[plot_id], "measured_on", plot_id, "not_two_dates")
-    faults.refuse_if_any()
+    faults = Faults()
+    visits = _Visits(tables, faults)
+    plots: dict[str, dict[date, list[MeasuredTree]]] = {}
+    for line in _lines(content, _TREES, faults):
+        plot_id, on = visits.visit(line)
+        trees = plots.setdefault(plot_id, {}).setdefault(on, [])
+        if line.cells.get("species") or line.cells.get("dbh_cm"):
+            species = stand_type(line, "species", tables, faults)
+            dbh_cm = number(line, "dbh_cm", 0, tables.setting("max_dbh_cm"), faults)
+            height_m = optional_number(line, "height_m", 0, _MAX_HEIGHT_M, faults)
+            trees.append(MeasuredTree(species, dbh_cm, visits.tag(line, plot_id, on), height_m))
+    visits.end(plots)
     return tuple(
-        _tree_record(plot_id, sites[plot_id], dict(sorted(dates.items())))
-        for plot_id, dates in visits.items()
+        _record(plot_id, visits.sites[plot_id], *_pair(dates, TreePair)) for plot_id, dates in plots.items()
     )
 
 
-def _tree_record(plot_id: str, site: _Site, visits: Mapping[date, Sequence[MeasuredTree]]) -> PlotRecord:
-    (first, trees1), (second, trees2) = visits.items()
-    measurement = TreePair(tuple(trees1), tuple(trees2))
-    return PlotRecord(
-        plot_id,
-        site.stratum,
-        site.area_ha,
-        first,
-        second,
-        measurement,
-        site.lon_deg,
-        site.lat_deg,
-        site.parcel_key,
+def read_culm_plots(content: str | bytes, parameters: ParameterSet | None = None) -> tuple[PlotRecord, ...]:
+    """Plots of Moso bamboo, one row per living culm or class of alike culms, and date; files as in
+    `read_plots`.
+
+    Columns `plot_id, stratum, area_ha, measured_on, dbh_cm, du`, optionally `culms` (how many are alike; one
+    where there is no such column) and those of `read_tree_plots`. Culms thinner than E-F6 was fitted for are
+    read and not counted, as trees below 5 cm. A row with neither diameter nor age says
+    that no culm stood there. Raises `BadPlotFile`.
+    """
+    tables = parameters if parameters is not None and parameters.bamboo else bamboo_parameters()
+    model = tables.culm_model
+    faults = Faults()
+    visits = _Visits(tables, faults)
+    plots: dict[str, dict[date, list[CulmClass]]] = {}
+    for line in _lines(content, _CULMS, faults):
+        plot_id, on = visits.visit(line)
+        culms = plots.setdefault(plot_id, {}).setdefault(on, [])
+        if line.cells.get("dbh_cm") or line.cells.get("du"):
+            visits.tag(line, plot_id, on)
+            dbh_cm = number(line, "dbh_cm", 0, model.max_dbh_cm, faults)
+            du = whole_number(line, "du", 1, int(model.max_du), faults)
+            counted = whole_number(line, "culms", 1, _MAX_CULMS, faults) if line.cells.get("culms") else 1
+            culms.append(CulmClass(dbh_cm, du, counted))
+    visits.end(plots)
+    return tuple(
+        _record(plot_id, visits.sites[plot_id], *_pair(dates, CulmPair)) for plot_id, dates in plots.items()
     )
+
+
+def _pair(visits: Mapping[date, Sequence[Any]], kind: Callable[..., P]) -> tuple[tuple[date, date], P]:
+    """The two dates in their order, and what was found at each."""
+    (first, ones), (second, others) = sorted(visits.items(), key=lambda visit: visit[0])
+    return (first, second), kind(tuple(ones), tuple(others))
+
+
+_READERS: Final[Mapping[str, Callable[..., tuple[PlotRecord, ...]]]] = {
+    "volume": read_plots,
+    "trees": read_tree_plots,
+    "culms": read_culm_plots,
+}

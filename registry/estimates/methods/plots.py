@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from registry.estimates.methods.bamboo import CulmClass, culm_carbon_tc_ha
 from registry.estimates.methods.checks import not_negative, positive, total
 from registry.estimates.methods.errors import (
     DuplicatedPlot,
@@ -40,10 +41,15 @@ class VolumePair:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredTree:
-    """A living tree of a plot: its stand type code (which gives the wood density) and its diameter."""
+    """A living tree of a plot: its stand type code (which gives the wood density) and its diameter.
+
+    The number on its tag and its height are for checks; no equation here uses them.
+    """
 
     species: str
     dbh_cm: float
+    tree_id: str | None = None
+    height_m: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +61,19 @@ class TreePair:
 
 
 @dataclass(frozen=True, slots=True)
+class CulmPair:
+    """The living culms of a bamboo plot at the two dates; an empty list as in `TreePair`."""
+
+    culms1: tuple[CulmClass, ...]
+    culms2: tuple[CulmClass, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PlotRecord:
     """One permanent plot, measured at two dates; `stratum` is a stand type code.
 
     `parcel_key` is the sub-compartment that the crew wrote down; where the plot lies is for `geo` to say.
+    `explanation` is the owner's reason for keeping a plot that stands out (`plot_checks`).
     """
 
     plot_id: str
@@ -66,10 +81,11 @@ class PlotRecord:
     area_ha: float
     measured1_on: date
     measured2_on: date
-    measurement: VolumePair | TreePair
+    measurement: VolumePair | TreePair | CulmPair
     lon_deg: float | None = None
     lat_deg: float | None = None
     parcel_key: str | None = None
+    explanation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +117,9 @@ def plot_change(record: PlotRecord, biomass: Biomass, parameters: ParameterSet) 
     `OutOfRange`.
     """
     _check_values(record, parameters)
-    if biomass is Biomass.TREES:
+    if biomass is Biomass.CULMS:
+        carbon1, carbon2 = _carbon_of_culms(record, parameters)
+    elif biomass is Biomass.TREES:
         carbon1, carbon2 = _carbon_of_trees(record, parameters)
     else:
         carbon1, carbon2 = _carbon_of_volumes(record, biomass, parameters)
@@ -161,6 +179,22 @@ def _carbon_of_trees(record: PlotRecord, parameters: ParameterSet) -> tuple[floa
         ).carbon_tc_ha
 
     return carbon(pair.trees1), carbon(pair.trees2)
+
+
+def _carbon_of_culms(record: PlotRecord, parameters: ParameterSet) -> tuple[float, float]:
+    pair = record.measurement
+    if not isinstance(pair, CulmPair):
+        raise MixedMeasurements(plot=record.plot_id, equation=Biomass.CULMS.value)
+    parameters.roots_and_carbon(record.stratum)
+    thinnest = parameters.culm_model.min_dbh_cm
+
+    def carbon(measured: tuple[CulmClass, ...]) -> float:
+        for culm in measured:
+            not_negative(dbh_cm=culm.dbh_cm)
+        culms = [culm for culm in measured if culm.dbh_cm >= thinnest]
+        return culm_carbon_tc_ha(culms, record.area_ha, parameters)
+
+    return carbon(pair.culms1), carbon(pair.culms2)
 
 
 def check_dates(
@@ -226,7 +260,7 @@ def estimate_change(
     strata: list[Stratum] = []
     for code, members in groups.items():
         positive(area_ha=strata_area_ha[code])
-        tables.stand_types.row(code)
+        tables.roots_and_carbon(code)
         of_stratum = [
             plot_change(plot, biomass, tables) for plot in sorted(members, key=lambda plot: plot.plot_id)
         ]
