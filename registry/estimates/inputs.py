@@ -222,6 +222,13 @@ class RunInputs:
     def digest(self) -> str:
         return hashlib.sha256(encode(self.to_json())).hexdigest()
 
+    def part_digests(self) -> dict[str, str]:
+        """Of every field, and of every raster by its name, so that a changed one can be named."""
+        document = self.to_json()
+        rasters = {f"rasters.{raster.name}": _spelled(raster, self.record_version) for raster in self.rasters}
+        parts = {name: value for name, value in document.items() if name != "rasters"} | rasters
+        return {name: hashlib.sha256(encode(value)).hexdigest() for name, value in sorted(parts.items())}
+
     @classmethod
     def from_json(cls, document: object, version: int = NEWEST) -> "RunInputs":
         """Read what `to_json` wrote, strictly (`RecordMalformed`)."""

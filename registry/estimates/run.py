@@ -151,7 +151,11 @@ def _more_software() -> dict[str, JsonValue]:
 def _method_facts(inputs: RunInputs, method: MethodVersion) -> dict[str, JsonValue]:
     """What `method_sha256` is the digest of, and the rows of the tables that the run computed with."""
     used = rows_used(method, {parcel.stand_type for parcel in inputs.parcels})
-    return {"method": plain(method.record()), "parameters": plain(used)}
+    return {
+        "inputs_parts_sha256": dict(inputs.part_digests()),
+        "method": plain(method.record()),
+        "parameters": plain(used),
+    }
 
 
 # ---- the record --------------------------------------------------------------------------------------------

@@ -371,7 +371,7 @@ def test_a_record_with_more_kilograms_than_its_inputs_give_is_found_out(
     assert not again.same
     assert again.kg == run.estimate_kg
     names = {one.name for one in again.differences}
-    assert {"results.estimate_kg", "results.parcels.0.estimate_kg"} <= names
+    assert {"results.estimate_kg", "results.parcels.1.estimate_kg"} <= names
 
 
 def test_a_record_with_other_parameters_names_the_table(
