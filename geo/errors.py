@@ -478,3 +478,70 @@ class CoverageNotClosed(GeoRefusal):
 class CoverageUnreadable(GeoRefusal):
     code = "coverage_unreadable"
     template = "The stored coverage cannot be used: {reason}."
+
+
+# --- work on other machines ---------------------------------------------------------------------------------
+
+
+class ClusterRefusal(GeoRefusal):
+    """Work cannot be done on the machines that were named. Nothing is wrong with the land or the rasters."""
+
+    code = "cluster_refused"
+    template = "The cluster cannot do this work."
+
+
+class ClusterNotInstalled(ClusterRefusal):
+    code = "cluster_not_installed"
+    template = (
+        "Work on other machines needs the libraries of the extra `cluster`: pip install tanhui[cluster]."
+    )
+
+
+class ClusterAddressRefused(ClusterRefusal):
+    """Whoever reaches a scheduler runs programs on its workers."""
+
+    code = "cluster_address_refused"
+    template = (
+        "{address} is not taken as the address of a scheduler: it is tls://HOST:PORT, or tcp://HOST:PORT on "
+        "this machine."
+    )
+
+
+class ClusterUnreachable(ClusterRefusal):
+    code = "cluster_unreachable"
+    template = "The scheduler at {address} cannot be reached: {reason}."
+
+
+class ClusterWithoutWorkers(ClusterRefusal):
+    code = "cluster_without_workers"
+    template = "The scheduler at {address} has had no worker for {seconds} seconds."
+
+
+class ClusterDiffers(ClusterRefusal):
+    """`what` is a library, `geo` and the like for the code of a package, or `arithmetic`; `theirs` may be
+    `missing`.
+    """
+
+    code = "cluster_differs"
+    template = (
+        "{host} has {what} {theirs}, this machine {ours}: the numbers might not be the same bit for bit."
+    )
+
+
+class ClusterWorkersLost(ClusterRefusal):
+    """`task` is the number of an item of the step, from 1."""
+
+    code = "cluster_workers_lost"
+    template = "{count} workers died while they had item {task} of {total} of the step {step}."
+
+
+class WorkerFileMissing(ClusterRefusal):
+    code = "worker_file_missing"
+    template = "The worker on {host} does not see the file {path}: {reason}."
+
+
+class WorkerFileDiffers(ClusterRefusal):
+    """`expected` and `found` are the digests (SHA-256)."""
+
+    code = "worker_file_differs"
+    template = "The file {path} on {host} has the digest {found}; {expected} was expected."

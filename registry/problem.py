@@ -242,6 +242,7 @@ STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     GeoRefusal: UNPROCESSABLE,
     geo.FileTooLarge: TOO_LARGE,
     geo.FormatUnsupported: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    geo.ClusterRefusal: UNAVAILABLE,
 }
 
 LISTS: Final = ("errors", "rows", "faults", "parcels", "overlaps")
