@@ -1,0 +1,52 @@
+"""A report as PDF/A-2a and PDF/UA-1: archived as it is, and read aloud to whoever cannot see it.
+
+Every text reaches the template as data (`sys.inputs`, JSON); nothing of it is ever source. The same document,
+fonts and Typst give the same bytes: the only time in the file is that of the newest log entry it speaks of.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC
+from pathlib import Path
+from typing import Any, Final
+
+import typst
+
+from registry.documents.fonts import font_set, require_glyphs
+from registry.estimates.report_blocks import Document, Picture
+
+TEMPLATE: Final = Path(__file__).parent / "report.typ"
+STANDARDS: Final = ("a-2a", "ua-1")
+
+
+def render_pdf(document: Document, font_dirs: Sequence[Path] = ()) -> bytes:
+    """The document as PDF. A character that no font shows is refused by name (`GlyphMissing`), wherever it
+    stands.
+    """
+    fonts = font_set(font_dirs)
+    told = document.plain() | {"families": list(fonts.families)}
+    for text in document.texts():
+        require_glyphs(text, "report", font_dirs)
+    for block in document.blocks:
+        if isinstance(block, Picture):
+            _require_picture(block, font_dirs)
+    inputs: dict[str, Any] = {"document": json.dumps(told, ensure_ascii=False, sort_keys=True)}
+    pdf: bytes = typst.compile(
+        str(TEMPLATE),
+        root=str(TEMPLATE.parent),
+        font_paths=fonts.loaded,
+        ignore_system_fonts=True,
+        format="pdf",
+        sys_inputs=inputs,
+        pdf_standards=list(STANDARDS),
+        timestamp=document.at.astimezone(UTC).replace(microsecond=0),
+    )
+    return pdf
+
+
+def _require_picture(picture: Picture, font_dirs: Sequence[Path]) -> None:
+    """The words inside a picture, too."""
+    from xml.etree import ElementTree as tree  # our own SVG, never a stranger's
+
+    for element in tree.fromstring(picture.svg).iter():  # noqa: S314
+        require_glyphs((element.text or "").strip(), "map", font_dirs)

@@ -1,0 +1,346 @@
+"""The sections of a report that say what went in: rasters, plots, land cover, method and parameters."""
+
+from collections.abc import Iterator
+
+from registry.estimates.report import MethodSheet, ParameterRow, RasterUsed, Report
+from registry.estimates.report_blocks import (
+    Block,
+    Callout,
+    Cell,
+    Column,
+    Facts,
+    Paragraph,
+    Section,
+    Speaker,
+    Table,
+    Tone,
+    cells,
+    grouped,
+    percent,
+)
+from registry.estimates.report_words import (
+    BIOMASS,
+    BIOMASS_EQUATIONS,
+    ERROR_FIELDS,
+    ERROR_MODELS,
+    ESTIMATORS,
+    LAND_CLASSES,
+    MEASUREMENTS,
+    PARAMETERS,
+    RASTERS,
+    TABLES,
+    UNITS,
+    source,
+    stand_type,
+    word,
+)
+
+MARK_TONES: dict[str, Tone] = {"P": "warn", "A": "bad"}
+
+
+# ---- inputs ------------------------------------------------------------------------------------------------
+
+
+def inputs_section(report: Report, say: Speaker) -> Section:
+    blocks: list[Block] = [
+        Table(
+            columns=(
+                Column(say("栅格", "raster"), share=3),
+                Column(say("产品", "product"), share=2),
+                Column(say("日期", "date")),
+                Column(say("单位", "unit")),
+                Column(say("波段", "band"), "right"),
+                Column(say("坐标系，像元", "frame, pixel"), share=2),
+                Column(say("误差模型", "error model"), share=3),
+                Column(say("许可", "licence"), share=2),
+            ),
+            rows=tuple(_raster_row(one, say) for one in report.rasters),
+            caption=say("栅格", "Rasters"),
+        ),
+        Table(
+            columns=(Column(say("文件", "file"), share=1), Column("SHA-256", share=2)),
+            rows=tuple(_digests(report, say)),
+            caption=say("各文件的摘要", "Digests of the files"),
+        ),
+        Facts(tuple(_plot_rows(report, say))),
+    ]
+    return Section("inputs", say("输入数据", "What went in"), tuple(blocks))
+
+
+def _raster_row(raster: RasterUsed, say: Speaker) -> tuple[Cell, ...]:
+    frame = " ".join(part for part in (raster.crs, raster.resolution) if part)
+    return cells(
+        (
+            word(say, RASTERS, raster.name),
+            Cell(raster.product, code=True),
+            raster.taken_on,
+            say.unknown if raster.unit is None else word(say, UNITS, raster.unit),
+            say.unknown if raster.band is None else str(raster.band),
+            Cell(frame, code=True) if frame else say.unknown,
+            _error_model(raster, say),
+            _licence(raster, say),
+        )
+    )
+
+
+def _error_model(raster: RasterUsed, say: Speaker) -> Cell:
+    model = raster.error_model
+    if not model:
+        return say.unknown
+    kind = word(say, ERROR_MODELS, model.get("kind", ""))
+    more = [
+        f"{word(say, ERROR_FIELDS, name)} {value[:16]}"
+        for name, value in sorted(model.items())
+        if name != "kind" and name in ERROR_FIELDS
+    ]
+    return Cell(say("；", "; ").join([kind, *more]))
+
+
+def _licence(raster: RasterUsed, say: Speaker) -> Cell:
+    parts = [part for part in (raster.licence, raster.attribution) if part]
+    return Cell(" · ".join(parts), code=True) if parts else say.unknown
+
+
+def _digests(report: Report, say: Speaker) -> Iterator[tuple[Cell, ...]]:
+    for raster in report.rasters:
+        yield Cell(word(say, RASTERS, raster.name)), Cell(raster.sha256, code=True)
+    if report.plots is not None:
+        yield Cell(say("样地文件", "plot file")), Cell(report.plots.sha256, code=True)
+    yield Cell(say("全部输入", "all inputs together")), Cell(report.inputs_sha256, code=True)
+    yield Cell(say("运行记录", "the run's record")), Cell(report.record_sha256, code=True)
+
+
+def _plot_rows(report: Report, say: Speaker) -> Iterator[tuple[str, Cell]]:
+    plots = report.plots
+    if plots is None:
+        yield say("样地", "plots"), Cell(say("未使用", "none used"))
+    else:
+        yield say("样地调查方式", "how plots were measured"), Cell(word(say, MEASUREMENTS, plots.measurement))
+        yield (
+            say("样地数", "number of plots"),
+            Cell(
+                say(
+                    "文件中 {all} 个；位于本项目土地上并采用 {used} 个；不在本项目土地上 {out} 个",
+                    "{all} in the file; {used} stand on this land and were used; {out} stand elsewhere",
+                    all=say.figure(plots.in_file, 0).text,
+                    used=say.figure(plots.used, 0).text,
+                    out=grouped(len(plots.outside)),
+                )
+            ),
+        )
+        yield say("样地文件名", "file name"), say.either(plots.file_name, code=True)
+    for cover in report.land_covers:
+        yield (
+            word(say, RASTERS, cover.name) + say("：森林类别", ": classes of forest"),
+            say.unknown
+            if cover.classes is None
+            else Cell(
+                f"{cover.product} "
+                + say("、", ", ").join(
+                    f"{one} {say(*LAND_CLASSES.get((cover.product, one), ('森林', 'forest')))}"
+                    for one in cover.classes
+                )
+            ),
+        )
+
+
+# ---- the method --------------------------------------------------------------------------------------------
+
+
+def method_section(report: Report, say: Speaker) -> Section:
+    sheet = report.method
+    blocks: list[Block] = [Facts(tuple(_sheet_facts(sheet, say)))]
+    if not sheet.known:
+        blocks.append(
+            Callout(
+                say("此版本软件没有这一方法版本", "This software has another version of the method"),
+                say(
+                    "运行所用的方法摘要与本软件的不同，因此不列出参数值。请用与运行相同版本的软件出具报告。",
+                    "The digest of the run's method is not that of this software, so no parameter values are "
+                    "shown. A version of the software with that method prints them.",
+                ),
+                "warn",
+            )
+        )
+    blocks.append(_tables(sheet, say))
+    blocks.append(
+        Table(
+            columns=(
+                Column(say("公式", "equation")),
+                Column(say("作用", "what it is for"), share=2),
+                Column(say("算式", "equation"), share=4),
+            ),
+            rows=tuple(cells((one, what, formula)) for one, what, formula in _equations(report, say)),
+            caption=say("所用公式", "Equations used"),
+        )
+    )
+    if sheet.rows:
+        blocks += _parameters(report, say)
+    return Section("method", say("方法表", "Method sheet"), tuple(blocks), new_page=True)
+
+
+def _sheet_facts(sheet: MethodSheet, say: Speaker) -> Iterator[tuple[str, Cell]]:
+    yield say("方法版本", "method version"), Cell(sheet.id, code=True)
+    yield say("方法摘要", "digest of the method"), Cell(sheet.sha256, code=True)
+    yield say("代码版本", "version of the code"), say.either(sheet.code_version)
+    biomass = sheet.biomass
+    yield (
+        say("生物量公式", "biomass equation"),
+        say.unknown if biomass is None else Cell(f"{biomass} {word(say, BIOMASS, biomass)}"),
+    )
+    estimator = sheet.estimator
+    yield (
+        say("变化量估计", "estimator of change"),
+        say.unknown if estimator is None else Cell(word(say, ESTIMATORS, estimator)),
+    )
+    rule = sheet.deduction_rule
+    yield (
+        say("扣减规则", "deduction rule"),
+        say.unknown if rule is None else Cell(f"{word(say, PARAMETERS, rule)}"),
+    )
+
+
+def _tables(sheet: MethodSheet, say: Speaker) -> Table:
+    return Table(
+        columns=(
+            Column(say("参数表", "parameter table"), share=2),
+            Column(say("版本", "version")),
+            Column("SHA-256", share=5),
+        ),
+        rows=tuple(
+            cells(
+                (
+                    word(say, TABLES, one.name),
+                    say.unknown if one.version is None else one.version,
+                    Cell(one.sha256, code=True),
+                )
+            )
+            for one in sheet.tables
+        ),
+        caption=say("参数表及其摘要", "Parameter tables and their digests"),
+    )
+
+
+def _equations(report: Report, say: Speaker) -> Iterator[tuple[str, str, str]]:
+    """The equations that lead to the figure, with what they compute."""
+    biomass = report.method.biomass
+    yield (
+        "E-A1",
+        say("地块面积", "area of a parcel"),
+        say("CGCS2000 椭球面上的测地面积", "geodesic, on the ellipsoid of CGCS2000"),
+    )
+    yield (
+        "E-R1",
+        say("栅格储量与可计入面积", "stock by raster, eligible ground"),
+        "AGB = Σ w × m × agb;  C = AGB × (1 + R) × CF",
+    )
+    yield (
+        "E-R2",
+        say("栅格变化量及误差", "change by raster, with error"),
+        "SE² = (1 − ρ) × Σ (w × s)² + ρ × (Σ w × s)²;  U = z × SE / |T| × 100 %",
+    )
+    if report.change is not None:
+        if biomass is not None:
+            yield biomass, word(say, BIOMASS, biomass), BIOMASS_EQUATIONS.get(biomass, "—")
+        yield (
+            "E-U1",
+            say("分层均值及不确定性", "stratified mean and uncertainty"),
+            "SE = √ Σ (W² × SD² / n);  U = t × SE / |x| × 100 %",
+        )
+    yield "E-U2", say("不确定性扣减", "deduction for uncertainty"), _steps(report.method, say)
+    yield (
+        "E-C1",
+        say("计入量计算链", "chain of crediting"),
+        "ΔP × (1 − DR) − ΔB − PE − LK",
+    )
+
+
+def _steps(sheet: MethodSheet, say: Speaker) -> str:
+    if not sheet.deduction_steps:
+        return say.unknown.text
+    parts = []
+    for bound, rate, share in sheet.deduction_steps:
+        value = f"{grouped(rate * 100, 0)} %" if rate is not None else f"{share} × U"
+        parts.append(f"U ≤ {bound} %: {value}" if bound is not None else say("其余", "else") + f": {value}")
+    if sheet.deduction_steps[-1][0] is not None:
+        parts.append(f"U > {sheet.deduction_steps[-1][0]} %: " + say("不得签发", "nothing is issued"))
+    return ";  ".join(parts)
+
+
+def _parameters(report: Report, say: Speaker) -> Iterator[Block]:
+    """Every number used, with value, unit, source and mark; what is not sure stands out."""
+    yield Table(
+        columns=(
+            Column(say("参数", "parameter"), share=4),
+            Column(say("值", "value"), "right"),
+            Column(say("单位", "unit"), share=2),
+            Column(say("来源", "source"), share=5),
+            Column(say("标记", "mark"), "center"),
+        ),
+        rows=(
+            *(_parameter_row(row, say) for row in report.method.rows),
+            *_programme_rows(report, say),
+        ),
+        caption=say("所用参数", "Parameters used"),
+    )
+    yield Paragraph(
+        say(
+            "标记：S 可靠（读自原文或标准常数）；P 很可能（专家记忆，未核对原文）；A 假定。"
+            "标为 P 或 A 的参数用于签发之前，须由核查机构签署认定（D2）。",
+            "Marks: S sure (read in a source, or a standard constant); P probable (recollected, print not "
+            "opened); A assumed. Before issuance a verifier has to attest the rows marked P or A (D2).",
+        ),
+        "quiet",
+    )
+
+
+def _parameter_row(row: ParameterRow, say: Speaker) -> tuple[Cell, ...]:
+    tone = MARK_TONES.get(row.mark, "")
+    return cells(
+        (
+            _parameter_name(row, say),
+            row.value,
+            word(say, UNITS, row.unit),
+            source(say, row.source),
+            Cell(row.mark, strong=True, tone=tone),
+        )
+    )
+
+
+def _parameter_name(row: ParameterRow, say: Speaker) -> str:
+    if row.table in ("stand_types", "linear_biomass"):
+        return say(
+            "{what}：{stand}",
+            "{what}: {stand}",
+            what=word(say, PARAMETERS, row.name),
+            stand=stand_type(say, row.code),
+        )
+    what = word(say, PARAMETERS, row.code)
+    return f"{what} {row.name}" if row.name else what
+
+
+def _programme_rows(report: Report, say: Speaker) -> Iterator[tuple[Cell, ...]]:
+    terms = report.terms
+    per_year = say("kg CO2e/公顷/年", "kg CO2e/ha/year")
+    shares = {"buffer_ppm": terms.buffer_ppm, "withheld_ppm": terms.withheld_ppm}
+    shares["baseline_ppm"] = terms.baseline_ppm
+    rates = {
+        "plausible_kg_ha_year": terms.plausible_kg_ha_year,
+        "refused_kg_ha_year": terms.refused_kg_ha_year,
+    }
+    for code, value, unit in (
+        *((code, percent(ppm), say("比例", "share")) for code, ppm in shares.items()),
+        *((code, grouped(kg), per_year) for code, kg in rates.items()),
+    ):
+        assumed = code in terms.assumed
+        red: Tone = "bad" if assumed else ""
+        baseline: Tone = red if code == "baseline_ppm" else ""
+        yield cells(
+            (
+                Cell(word(say, PARAMETERS, code), tone=baseline),
+                Cell(value, tone=baseline),
+                unit,
+                say("方案条款 {code}", "terms of the programme {code}", code=report.subject.programme),
+                Cell("A", strong=True, tone=red) if assumed else Cell("S", strong=True),
+            )
+        )
