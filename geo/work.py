@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
-__all__ = ["Progress", "Threads", "Workers", "workers_of"]
+__all__ = ["Progress", "Threads", "Workers", "threads_of", "told", "workers_of"]
 
 Progress = Callable[[str, int, int], None]
 """Told the name of a step, how many of its items are done, and of how many."""
@@ -66,7 +66,7 @@ class Threads:
         results = self._one_by_one(task, items) if self._alone(items) else self._side_by_side(task, items)
         if progress is None:
             return results
-        return _told(results, len(items), step, progress)
+        return told(results, len(items), step, progress)
 
     def _alone(self, items: Sequence[_Item]) -> bool:
         return self.count == 1 or len(items) < 2
@@ -91,7 +91,8 @@ class Threads:
                     future.cancel()
 
 
-def _told(results: Iterator[_Result], total: int, step: str, progress: Progress) -> Iterator[_Result]:
+def told(results: Iterator[_Result], total: int, step: str, progress: Progress) -> Iterator[_Result]:
+    """The results, with `progress` told of each as it comes."""
     progress(step, 0, total)
     for done, result in enumerate(results, 1):
         progress(step, done, total)
@@ -105,3 +106,10 @@ def workers_of(given: "Workers | int | None") -> Workers:
     if given is None:
         return Threads(len(os.sched_getaffinity(0)))
     return Threads(max(given, 1)) if isinstance(given, int) else given
+
+
+def threads_of(workers: Workers) -> Threads:
+    """For work on arrays that lie in this process: these threads, or this one where the workers are
+    elsewhere.
+    """
+    return workers if isinstance(workers, Threads) else Threads(1)
