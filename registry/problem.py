@@ -188,6 +188,8 @@ STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     estimates.RegisteredOtherwise: CONFLICT,
     estimates.StoredFileChanged: CONFLICT,
     estimates.RecordErased: CONFLICT,
+    estimates.BundleOutlineErased: CONFLICT,
+    estimates.RasterNotRedistributable: CONFLICT,
     verification.VerificationRefused: UNPROCESSABLE,
     verification.UnverifiedQuantity: CONFLICT,
     verification.NotTheVerifier: FORBIDDEN,

@@ -117,3 +117,29 @@ class RecordMalformed(EstimateRefused):
 class RecordErased(EstimateRefused):
     code: ClassVar[str] = "run_record_erased"
     template: ClassVar[str] = "The record of run {run} was erased; it cannot be computed again."
+
+
+class RasterNotRedistributable(EstimateRefused):
+    """Its licence is a private one, or nobody stated one."""
+
+    code: ClassVar[str] = "raster_not_redistributable"
+    template: ClassVar[str] = (
+        "The licence {licence} of the raster {name} ({sha256}) does not say that it may be passed on; "
+        "leave the rasters out, or correct its statement."
+    )
+
+
+class BundleOutlineErased(EstimateRefused):
+    code: ClassVar[str] = "bundle_outline_erased"
+    template: ClassVar[str] = (
+        "The outline of parcel {parcel} was erased, so run {run} cannot be handed out whole."
+    )
+
+
+class BundleRefused(EstimateRefused):
+    """`reason` is one of: damaged, encrypted, method, member_name, too_many_members, too_large, ratio,
+    missing, format.
+    """
+
+    code: ClassVar[str] = "bundle_refused"
+    template: ClassVar[str] = "This is no bundle of a run that can be read ({reason}): {detail}."
