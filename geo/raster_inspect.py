@@ -97,7 +97,7 @@ def inspect_here(
             _require_values(source.name, data)
             chosen = _chosen(source, band)
             rows, columns = data.block_shapes[chosen - 1]
-            layout = {
+            layout: dict[str, Any] = {
                 "dtype": str(data.dtypes[chosen - 1]),
                 "nodata": source.nodata,
                 "scale": float(data.scales[chosen - 1]),

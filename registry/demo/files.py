@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from fixtures.quzhou import generate
 from registry.errors import RegistryRefusal
-from registry.estimates.rasters import RasterKind
+from registry.estimates.rasters import UNITS, RasterClaim, RasterKind
 
 
 class DemoInputMissing(RegistryRefusal):
@@ -39,17 +39,23 @@ class Files:
     agb_product: str = "demo-agb"
     own: bool = False
 
-    def rasters(self) -> list[tuple[str, Path, RasterKind, str, date]]:
-        """Every raster: its name in a run, file, kind, product and date."""
+    def rasters(self) -> list[tuple[str, Path, RasterClaim]]:
+        """Every raster: its name in a run, its file, and what is said of it."""
         start, end = self.agb_start_on, self.agb_end_on
         return [
-            ("agb_start", self.agb_start, "agb", self.agb_product, start),
-            ("agb_start_sd", self.agb_start_sd, "agb_sd", self.agb_product, start),
-            ("agb_end", self.agb_end, "agb", self.agb_product, end),
-            ("agb_end_sd", self.agb_end_sd, "agb_sd", self.agb_product, end),
-            ("land_cover_start", self.land_cover_start, "land_cover", LAND_COVER, start),
-            ("land_cover_end", self.land_cover_end, "land_cover", LAND_COVER, end),
+            ("agb_start", self.agb_start, self._claim("agb", start)),
+            ("agb_start_sd", self.agb_start_sd, self._claim("agb_sd", start)),
+            ("agb_end", self.agb_end, self._claim("agb", end)),
+            ("agb_end_sd", self.agb_end_sd, self._claim("agb_sd", end)),
+            ("land_cover_start", self.land_cover_start, self._claim("land_cover", start)),
+            ("land_cover_end", self.land_cover_end, self._claim("land_cover", end)),
         ]
+
+    def _claim(self, kind: RasterKind, taken_on: date) -> RasterClaim:
+        """Nobody has said under which licence files of the user's own are."""
+        product = LAND_COVER if kind == "land_cover" else self.agb_product
+        licence, source = (None, None) if self.own else ("CC0-1.0", "made up for the demo")
+        return RasterClaim(kind, product, taken_on, unit=UNITS[kind], licence=licence, source=source)
 
     def copied(self, folder: Path, copy: Callable[[Path, Path], object]) -> "Files":
         """The same files below `folder`."""

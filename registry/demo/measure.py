@@ -1,11 +1,13 @@
 """Steps 3, 5 and 6 of the demo: what the forest took up, who puts a name under it, and the units it makes."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from registry.demo.story import Story
 from registry.estimates.rasters import record_plots, record_raster, store_plots, store_raster
 from registry.estimates.service import EstimatePeriod, RunRasters, load_record, load_run, prepare_run
 from registry.issuance.service import ApproveIssuance, ProposeIssuance
+from registry.projects.rules import civil_date
 from registry.projects.service import NamePeriod, OpenPeriod
 from registry.verification.service import AcceptPeriod, VerifyPeriod
 
@@ -45,10 +47,13 @@ def estimate(story: Story) -> str:
 
 def _register_files(story: Story) -> tuple[RunRasters, str]:
     files, home = story.files, story.installation.home
-    rasters = {
-        name: store_raster(home, path, kind=kind, product=product, taken_on=taken_on)
-        for name, path, kind, product, taken_on in files.rasters()
-    }
+    today = civil_date(story.installation.clock.now())
+    with ThreadPoolExecutor(2) as pool:  # each is looked at by a process of its own
+        futures = {
+            name: pool.submit(store_raster, home, path, claim, today=today)
+            for name, path, claim in files.rasters()
+        }
+        rasters = {name: future.result() for name, future in futures.items()}
     plots = store_plots(home, files.plots)
     with story.installation.database.write() as session:
         registered = {name: record_raster(session, raster).sha256 for name, raster in rasters.items()}

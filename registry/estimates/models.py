@@ -1,11 +1,12 @@
 """Rows of the estimates room. Files lie in the home under their digests; rows say what they are."""
 
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped
+from sqlalchemy.orm import Mapped, relationship
 
-from registry.database import Base, Committed, committed, logged, working
+from registry.database import Base, Committed, UtcInstant, committed, logged, working
 from registry.projections import Subject
 
 
@@ -15,13 +16,58 @@ class Raster(Base):
     __tablename__ = "raster"
 
     sha256: Mapped[str] = working(sa.String(64), primary_key=True)
-    kind: Mapped[str] = working(sa.String(40))
-    unit: Mapped[str] = working(sa.String(20))
-    product: Mapped[str] = working(sa.String(80))
-    taken_on: Mapped[str] = working(sa.String(10))
     file_name: Mapped[str] = working(sa.String(200))
     size_bytes: Mapped[int] = working(sa.BigInteger)
     grid: Mapped[dict[str, Any]] = working(sa.JSON)
+
+
+class RasterStatement(Base):
+    """What somebody says a raster file is. Never changed: a correction is the next version, with its reason.
+
+    `licence` is an SPDX id or a `LicenseRef-`, None where nobody said (files of the first releases).
+    `error_model` and `lineage` hold whole numbers and texts only, so that a record can spell them. `facts`
+    are what reading every cell found, None for a file that was registered before that was done, as is
+    `values_sha256`. `forest_classes` are those of a land cover that count as forest.
+    """
+
+    __tablename__ = "raster_statement"
+
+    sha256: Mapped[str] = working(sa.ForeignKey("raster.sha256"), primary_key=True)
+    version: Mapped[int] = working(sa.Integer, primary_key=True, autoincrement=False)
+    kind: Mapped[str] = working(sa.String(40))
+    unit: Mapped[str] = working(sa.String(20))
+    band: Mapped[int] = working(sa.Integer)
+    product: Mapped[str] = working(sa.String(80))
+    taken_on: Mapped[str] = working(sa.String(10))
+    licence: Mapped[str | None] = working(sa.String(80), nullable=True)
+    licence_note: Mapped[str | None] = working(sa.String(500), nullable=True)
+    attribution: Mapped[str | None] = working(sa.String(500), nullable=True)
+    source: Mapped[str | None] = working(sa.String(500), nullable=True)
+    error_model: Mapped[dict[str, Any]] = working(sa.JSON)
+    forest_classes: Mapped[list[int] | None] = working(sa.JSON(none_as_null=True), nullable=True)
+    lineage: Mapped[dict[str, Any] | None] = working(sa.JSON(none_as_null=True), nullable=True)
+    facts: Mapped[dict[str, Any] | None] = working(sa.JSON(none_as_null=True), nullable=True)
+    values_sha256: Mapped[str | None] = working(sa.String(64), nullable=True)
+    organisation_id: Mapped[str | None] = working(sa.ForeignKey("organisation.id"), nullable=True)
+    person_id: Mapped[str | None] = working(sa.String(200), nullable=True)
+    stated_at: Mapped[datetime | None] = working(UtcInstant, nullable=True)
+    reason: Mapped[str | None] = working(sa.String(500), nullable=True)
+
+    file: Mapped[Raster] = relationship(lazy="joined", innerjoin=True)
+
+
+class RasterCopy(Base):
+    """One band of a raster in the encoding that is read fastest, proven to hold the same values. A cache."""
+
+    __tablename__ = "raster_copy"
+
+    sha256: Mapped[str] = working(sa.ForeignKey("raster.sha256"), primary_key=True)
+    band: Mapped[int] = working(sa.Integer, primary_key=True, autoincrement=False)
+    copy_sha256: Mapped[str] = working(sa.String(64))
+    values_sha256: Mapped[str] = working(sa.String(64))
+    encoding: Mapped[dict[str, Any]] = working(sa.JSON)
+    size_bytes: Mapped[int] = working(sa.BigInteger)
+    made_at: Mapped[datetime] = working(UtcInstant)
 
 
 class PlotFile(Base):

@@ -1,53 +1,109 @@
-"""Rasters over HTTP."""
+"""Rasters over HTTP: registered, listed, corrected."""
 
 from collections.abc import Mapping
-from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, File, Form, UploadFile
+from fastapi import APIRouter, Depends, File, UploadFile
 from fastapi.responses import JSONResponse
 
-from registry.estimates.models import Raster
-from registry.estimates.rasters import RasterKind, list_rasters, record_raster, store_raster
-from registry.estimates.rules import RasterOfTheFuture
+from registry.estimates.models import RasterStatement
+from registry.estimates.raster_form import RasterCorrection, raster_form
+from registry.estimates.raster_rules import RasterClaim
+from registry.estimates.raster_store import (
+    correct_raster,
+    list_rasters,
+    load_raster,
+    prepare_correction,
+    raster_versions,
+    record_raster,
+    require_author,
+    store_raster,
+)
 from registry.estimates.uploads import UPLOAD_PROBLEMS, require_uploader
 from registry.projects.rules import civil_date
+from registry.turns import Turns
 from registry.web.api import READ_PROBLEMS, Acting, Known, Reading, Running
 from registry.web.uploads import uploaded
 
 router = APIRouter(tags=["estimates"])
+
+AT_ONCE, STANDING = 2, 6
+_turns: Final = Turns(AT_ONCE, STANDING)
+"""Reading every cell of a raster takes a processor for as long as it lasts."""
 
 
 @router.post("/rasters", summary="Register a raster", status_code=201, responses=UPLOAD_PROBLEMS)
 def add_raster(
     running: Running,
     by: Acting,
-    file: Annotated[UploadFile, File(description="a GeoTIFF")],
-    kind: Annotated[RasterKind, Form()],
-    product: Annotated[str, Form(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")],
-    taken_on: Annotated[date, Form()],
+    claim: Annotated[RasterClaim, Depends(raster_form)],
+    file: Annotated[UploadFile, File(description="a GeoTIFF or COG")],
 ) -> JSONResponse:
-    """The same file again answers the row it has."""
+    """Every cell is read once before it is kept. The same file again answers the row it has."""
     require_uploader(by, "raster")
-    if taken_on > civil_date(running.clock.now()):
-        raise RasterOfTheFuture(taken_on=taken_on.isoformat())
-    with uploaded(file) as path:
-        stored = store_raster(running.home, path, kind=kind, product=product, taken_on=taken_on)
+    now = running.clock.now()
+    with _turns.turn(), uploaded(file) as path:
+        stored = store_raster(running.home, path, claim, today=civil_date(now))
     with running.database.write() as session:
-        return JSONResponse(dict(_raster_view(record_raster(session, stored))), 201)
+        row = record_raster(session, stored, by.mandate, now)
+        return JSONResponse(dict(raster_view(row)), 201)
 
 
 @router.get("/rasters", summary="Registered rasters", responses=READ_PROBLEMS)
 def rasters(known: Known, session: Reading) -> dict[str, Any]:
-    return {"items": [_raster_view(row) for row in list_rasters(session)], "next": None}
+    """What is said of each now."""
+    return {"items": [raster_view(row) for row in list_rasters(session)], "next": None}
 
 
-def _raster_view(row: Raster) -> Mapping[str, Any]:
+@router.get("/rasters/{sha256}", summary="A raster and all that was ever said of it", responses=READ_PROBLEMS)
+def raster(sha256: str, known: Known, session: Reading) -> dict[str, Any]:
+    versions = raster_versions(session, sha256)
+    return {**raster_view(versions[-1]), "versions": [raster_view(row) for row in versions]}
+
+
+@router.post(
+    "/rasters/{sha256}/corrections",
+    summary="Say something else of a raster",
+    status_code=201,
+    responses=UPLOAD_PROBLEMS,
+)
+def correct(sha256: str, running: Running, by: Acting, correction: RasterCorrection) -> JSONResponse:
+    """Nothing is edited: it becomes the next version, and runs name the version that they used."""
+    now = running.clock.now()
+    with running.database.read() as session:
+        require_author(session, sha256, by.mandate)
+        known = load_raster(session, sha256)
+    with _turns.turn():
+        ready = prepare_correction(
+            running.home, known, correction.changes(), correction.reason, today=civil_date(now)
+        )
+    with running.database.write() as session:
+        return JSONResponse(dict(raster_view(correct_raster(session, ready, by.mandate, now))), 201)
+
+
+def raster_view(row: RasterStatement) -> Mapping[str, Any]:
+    """One statement, with the file that it is about."""
     return {
         "sha256": row.sha256,
+        "version": row.version,
         "kind": row.kind,
         "unit": row.unit,
+        "band": row.band,
         "product": row.product,
         "taken_on": row.taken_on,
-        "size_bytes": row.size_bytes,
+        "licence": row.licence,
+        "licence_note": row.licence_note,
+        "attribution": row.attribution,
+        "source": row.source,
+        "error_model": row.error_model,
+        "forest_classes": row.forest_classes,
+        "lineage": row.lineage,
+        "facts": row.facts,
+        "values_sha256": row.values_sha256,
+        "stated_at": None if row.stated_at is None else row.stated_at.isoformat(),
+        "organisation": row.organisation_id,
+        "reason": row.reason,
+        "file_name": row.file.file_name,
+        "size_bytes": row.file.size_bytes,
+        "grid": row.file.grid,
     }

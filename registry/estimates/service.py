@@ -32,7 +32,7 @@ from registry.estimates.inputs import (
     method_inputs,
 )
 from registry.estimates.methods import method_version
-from registry.estimates.models import EstimateRun, PreparedRun, Raster, RunParcel
+from registry.estimates.models import EstimateRun, PreparedRun, RasterStatement, RunParcel
 from registry.estimates.plain import plain
 from registry.estimates.rasters import load_plots, load_raster, plots_path, raster_path
 from registry.estimates.rules import (
@@ -243,18 +243,22 @@ def _raster_inputs(session: Session, rasters: RunRasters) -> tuple[RasterInput, 
     return tuple(chosen)
 
 
-def _raster_input(name: str, row: Raster) -> RasterInput:
+def _raster_input(name: str, row: RasterStatement) -> RasterInput:
+    classes = row.forest_classes
     return RasterInput(
         name=name,
         sha256=row.sha256,
         product=row.product,
         taken_on=row.taken_on,
-        statement=1,
+        statement=row.version,
         kind=row.kind,
         unit=row.unit,
-        band=1,
-        error_model={"kind": "none"},
-        grid={key: plain(value) for key, value in row.grid.items()},
+        band=row.band,
+        licence=row.licence,
+        error_model=row.error_model,
+        forest_classes=None if classes is None else tuple(classes),
+        values_sha256=row.values_sha256,
+        grid={key: plain(value) for key, value in row.file.grid.items()},
     )
 
 

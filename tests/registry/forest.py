@@ -18,7 +18,7 @@ from shapely import Point
 
 from geo.crs import Polygonal
 from geo.raster import Grid, write_geotiff
-from registry.estimates.rasters import RasterKind, register_plots, register_raster
+from registry.estimates.rasters import UNITS, RasterClaim, RasterKind, register_plots, register_raster
 from registry.estimates.service import EstimatePeriod, Prepared, RunRasters, prepare_run
 from registry.installation import Installation
 from registry.office import Outcome
@@ -91,8 +91,8 @@ class Forest:
         installation = self.land.people.installation
         product = "CLCD" if kind == "land_cover" else "invented"
         with installation.database.write() as session:
-            row = register_raster(session, installation.home, path, kind=kind, product=product, taken_on=on)
-            return row.sha256
+            claim = RasterClaim(kind, product, on, unit=UNITS[kind], licence="CC0-1.0")
+            return register_raster(session, installation.home, path, claim, today=NOW.date()).sha256
 
     def register_rasters(self) -> RunRasters:
         """Density 50 and 66 t/ha everywhere; all of it forest."""

@@ -26,7 +26,8 @@ from registry.accounts.service import RecordDeposit
 from registry.clock import SimulatedClock
 from registry.estimates.inputs import RASTERS, RunInputs
 from registry.estimates.methods import DEFAULT_METHOD
-from registry.estimates.models import PlotFile, PreparedRun, Raster
+from registry.estimates.models import PlotFile, PreparedRun, Raster, RasterStatement
+from registry.estimates.raster_rules import ErrorModel
 from registry.estimates.rules import TIER_VERIFIED
 from registry.estimates.run_record import RECORD_VERSION
 from registry.estimates.service import EstimatePeriod, RunRasters, load_case
@@ -213,7 +214,10 @@ class Story:
         command = EstimatePeriod(period=self.period, rasters=RunRasters(**digests), plots=DIGEST)
         with self.installation.database.write() as session:
             for name, kind in RASTERS.items():
-                session.merge(_raster(digests[name], kind))
+                session.merge(_raster(digests[name]))
+                session.flush()
+                if session.get(RasterStatement, (digests[name], 1)) is None:
+                    session.add(_statement(digests[name], kind))
             session.merge(PlotFile(sha256=DIGEST, measurement="volume", plots=30, file_name="plots.csv"))
             session.flush()
             inputs = load_case(session, command).inputs
@@ -281,16 +285,20 @@ class Story:
         return dict.fromkeys((c.name for c in counters), 0) if row is None else dict(row._mapping)
 
 
-def _raster(sha256: str, kind: str) -> Raster:
-    return Raster(
+def _raster(sha256: str) -> Raster:
+    return Raster(sha256=sha256, file_name=f"{sha256}.tif", size_bytes=1, grid={})
+
+
+def _statement(sha256: str, kind: str) -> RasterStatement:
+    return RasterStatement(
         sha256=sha256,
+        version=1,
         kind=kind,
         unit="t/ha",
+        band=1,
         product="story",
         taken_on="2023-01-01",
-        file_name=f"{sha256}.tif",
-        size_bytes=1,
-        grid={},
+        error_model=ErrorModel().to_json(),
     )
 
 

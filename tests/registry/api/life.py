@@ -13,6 +13,7 @@ from ledger.keys import SigningKey
 from registry.accounts.service import create_api_key
 from registry.clock import clock_of
 from registry.database import Database
+from registry.estimates.rasters import UNITS
 from registry.installation import Installation
 from registry.machine import Role
 from registry.members import issue_api_key, register_organisation, register_person
@@ -206,7 +207,8 @@ class Life:
 
     def _raster(self, path: Path, kind: str, taken_on: str) -> str:
         product = "CLCD" if kind == "land_cover" else "invented"
-        response = self["operator"].upload("/rasters", path, kind=kind, product=product, taken_on=taken_on)
+        form = {"kind": kind, "product": product, "taken_on": taken_on, "licence": "CC0-1.0"}
+        response = self["operator"].upload("/rasters", path, unit=UNITS[kind], **form)
         assert response.status_code == 201, response.text
         return str(response.json()["sha256"])
 

@@ -109,6 +109,12 @@ def test_every_receipt_proves_its_entry(life: Life) -> None:
 
 def test_a_raster_of_a_day_that_has_not_come_is_refused(life: Life) -> None:
     response = life["operator"].upload(
-        "/rasters", life.folder / "parcels.geojson", kind="agb", product="x", taken_on="9999-01-01"
+        "/rasters",
+        life.folder / "parcels.geojson",
+        kind="agb",
+        unit="t/ha",
+        product="x",
+        taken_on="9999-01-01",
+        licence="CC0-1.0",
     )
     assert (response.status_code, response.json()["code"]) == (422, "raster_of_the_future")

@@ -10,8 +10,10 @@ import pytest
 
 from geo.errors import RasterCrsMissing, RasterNotGeotiff
 from registry.estimates.methods.errors import BadPlotFile
-from registry.estimates.models import PlotFile, Raster
+from registry.estimates.models import PlotFile, RasterStatement
 from registry.estimates.rasters import (
+    UNITS,
+    RasterClaim,
     list_plot_files,
     list_rasters,
     record_raster,
@@ -24,13 +26,18 @@ from registry.estimates.rules import ProductUnknown, RegisteredOtherwise
 from registry.installation import Installation
 from tests.registry.forest import HEADER, plots_text, write
 
-ON = date(2020, 1, 1)
+ON, TODAY = date(2020, 1, 1), date(2025, 3, 3)
 
 
-def register(installation: Installation, path: Path, **changed: Any) -> Raster:
-    given: dict[str, Any] = {"kind": "agb", "product": "invented", "taken_on": ON} | changed
+def register(installation: Installation, path: Path, **changed: Any) -> RasterStatement:
     with installation.database.write() as session:
-        return register_raster(session, installation.home, path, **given)
+        return register_raster(session, installation.home, path, claim(**changed), today=TODAY)
+
+
+def claim(**changed: Any) -> RasterClaim:
+    said: dict[str, Any] = {"kind": "agb", "product": "invented", "taken_on": ON, "licence": "CC0-1.0"}
+    kind = changed.get("kind", "agb")
+    return RasterClaim(**said | {"unit": UNITS[kind]} | changed)
 
 
 def plots(installation: Installation, path: Path, text: str, **changed: Any) -> PlotFile:
@@ -50,7 +57,7 @@ def test_a_raster_is_kept_under_its_digest(installation: Installation, tmp_path:
     stored = stored_file(installation.home, row.sha256)
     assert stored is not None
     assert stored.read_bytes() == path.read_bytes()
-    assert (row.kind, row.unit, row.file_name) == ("agb", "t/ha", "density.tif")
+    assert (row.kind, row.unit, row.file.file_name) == ("agb", "t/ha", "density.tif")
     assert register(installation, path).sha256 == row.sha256
     assert kept(installation) == 1
 
@@ -60,10 +67,10 @@ def test_a_raster_is_stored_without_a_transaction_and_counts_once_it_is_recorded
 ) -> None:
     path = write(tmp_path / "density.tif", 50.0)
     with installation.database.write():  # somebody else's, which a copy must not wait for
-        stored = store_raster(installation.home, path, kind="agb", product="invented", taken_on=ON)
+        stored = store_raster(installation.home, path, claim(), today=TODAY)
     assert kept(installation) == 0
     with installation.database.write() as session:
-        assert record_raster(session, stored) is stored
+        assert record_raster(session, stored).sha256 == stored.sha256
     assert kept(installation) == 1
     file = stored_file(installation.home, stored.sha256)
     assert file is not None
@@ -74,7 +81,7 @@ def test_several_store_the_same_file_at_once(installation: Installation, tmp_pat
     path = write(tmp_path / "density.tif", 50.0)
 
     def store(_: int) -> str:
-        return store_raster(installation.home, path, kind="agb", product="invented", taken_on=ON).sha256
+        return store_raster(installation.home, path, claim(), today=TODAY).sha256
 
     with ThreadPoolExecutor(8) as pool:
         (sha256,) = set(pool.map(store, range(32)))
