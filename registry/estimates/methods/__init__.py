@@ -2,14 +2,19 @@
 
 No database, no web, no raster: numbers in, numbers out, so that anybody can recompute them.
 
-    area.py forest.py raster.py    E-A2; E-F1 to E-F4; E-R1, E-R2
+    area.py forest.py raster.py    E-A1, E-A2; E-F1 to E-F4; E-R1, E-R2
+    allometry.py bamboo.py         trees by species group, total biomass over age; E-F6, E-F7
+    pools.py plausible.py          E-F10 and the optional pools; whether a density is an ordinary one
+    soil.py farm.py accounts.py    E-S1, E-S2; E-S3 to E-S8; E-I1, E-P1
+    trade.py money.py labels.py    E-T0 to E-T4; fen; shades and colours
     plots.py plot_files.py         plot records, their change with its error, and reading them
     calibration.py                 plots helped by rasters
     uncertainty.py student.py      E-U1, E-U2, the quantile they need
     crediting.py                   E-C1, its front part, E-B1, R-17
     tiers.py version.py            forecasts and what may be issued; what decides a result, as digests
-    parameters.py data/            tables whose rows have a source and a mark
-    dispatch.py                    equation id and named values to outputs
+    tables.py parameters.py        tables whose rows have a source and a mark; those of the runs
+    library.py data/               those of all other equations; the tables themselves
+    quantities.py equations/       units and ranges; equation id and named values to outputs
 """
 
 from registry.estimates.methods.area import PixelArea, pixel_area
@@ -27,7 +32,7 @@ from registry.estimates.methods.crediting import (
     plausibility,
     reversal,
 )
-from registry.estimates.methods.dispatch import EQUATIONS, calculate
+from registry.estimates.methods.equations import EQUATIONS, calculate
 from registry.estimates.methods.errors import MethodRefusal
 from registry.estimates.methods.forest import (
     GrowthCurve,

@@ -7,11 +7,13 @@ level is credited once; harvested products are a pool of their own and off unles
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from registry.estimates.methods.checks import finite, not_negative, positive, share, total
 from registry.estimates.methods.constants import C_TO_CO2, KG_PER_T
 from registry.estimates.methods.errors import OutOfRange
 from registry.estimates.methods.parameters import MOSO_BAMBOO, CulmModel, ParameterSet, in_range
+from registry.estimates.methods.quantities import ONE, Quantity
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +22,9 @@ class CulmClass:
     many.
     """
 
-    dbh_cm: float
-    du: int
-    culms: int
+    dbh_cm: Annotated[float, Quantity("cm", low=5, high=16)]
+    du: Annotated[int, Quantity("du", low=1, high=4)]
+    culms: Annotated[int, Quantity(ONE, low=0, high=1_000_000)]
 
 
 @dataclass(frozen=True, slots=True)

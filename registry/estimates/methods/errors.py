@@ -47,6 +47,38 @@ class OutOfRange(MethodRefusal):
     template = "{field} is {value}; it must be {rule}."
 
 
+class ResultNotFinite(MethodRefusal):
+    """An input so large, or a divisor so small, that the result leaves the range of numbers."""
+
+    code = "method_result_not_finite"
+    template = "Equation {equation} has no finite result {field} for these inputs."
+
+
+class SheetNotJson(MethodRefusal):
+    code = "method_not_json"
+    template = "The calculations cannot be read as JSON: {reason}."
+
+
+class SheetKeyTwice(MethodRefusal):
+    code = "method_key_twice"
+    template = "The key {key} occurs twice in one object."
+
+
+class SheetEmpty(MethodRefusal):
+    code = "method_nothing_to_calculate"
+    template = "There is nothing to calculate: the list is empty."
+
+
+class SheetTooLarge(MethodRefusal):
+    code = "method_too_large"
+    template = "The calculations have more than {limit_bytes} bytes."
+
+
+class TooManyCalculations(MethodRefusal):
+    code = "method_too_many"
+    template = "There are {count} calculations; at most {limit} are made at once."
+
+
 class UnknownStandType(MethodRefusal):
     code = "method_unknown_stand_type"
     template = "The parameter table {table} has no stand type {stand_type}."

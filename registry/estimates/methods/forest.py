@@ -8,12 +8,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Final
+from typing import Annotated, Final
 
 from registry.estimates.methods.checks import finite, not_negative, positive, share, total
 from registry.estimates.methods.constants import C_TO_CO2, KG_PER_T, MU_PER_HA
 from registry.estimates.methods.errors import OutOfRange
 from registry.estimates.methods.parameters import BiomassFactors, Growth, SpeciesShare, check_shares
+from registry.estimates.methods.quantities import Quantity, WoodDensity
 
 MIN_DBH_CM: Final = 5.0
 MIN_LINEAR_VOLUME_M3_HA: Final = 10.0
@@ -142,8 +143,8 @@ def linear_stock_change(
 class Tree:
     """A living tree: diameter at breast height in cm, basic wood density in t/m3."""
 
-    dbh_cm: float
-    wood_density: float
+    dbh_cm: Annotated[float, Quantity("cm", low=5, high=300)]
+    wood_density: WoodDensity
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +183,16 @@ def tree_plot(
     return TreePlot(each, plot_kg, agb, carbon, carbon * C_TO_CO2)
 
 
+def check_ages(ages: Sequence[float]) -> None:
+    """At least one age, none negative, rising; or `OutOfRange`."""
+    if not ages:
+        raise OutOfRange(field="ages", value=0, rule=">= 1")
+    for index, age in enumerate(ages):
+        not_negative(**{f"ages[{index}]": age})
+        if index and age <= ages[index - 1]:
+            raise OutOfRange(field=f"ages[{index}]", value=age, rule=f"> {ages[index - 1]:g}")
+
+
 @dataclass(frozen=True, slots=True)
 class GrowthCurve:
     """A forecast: volume and stock at each age, and the stock change between consecutive ages. Never
@@ -198,12 +209,7 @@ def growth_curve(
 ) -> GrowthCurve:
     """Richards curve of stand volume over age, then E-F1 (E-F4); `ages` in years since planting, rising."""
     positive(area_ha=area_ha, site_factor=site_factor)
-    if not ages:
-        raise OutOfRange(field="ages", value=0, rule=">= 1")
-    for index, age in enumerate(ages):
-        not_negative(**{f"ages[{index}]": age})
-        if index and age <= ages[index - 1]:
-            raise OutOfRange(field=f"ages[{index}]", value=age, rule=f"> {ages[index - 1]:g}")
+    check_ages(ages)
     volumes = tuple(
         site_factor * growth.asymptote_m3_ha * (1 - math.exp(-growth.k * age)) ** growth.c for age in ages
     )

@@ -5,11 +5,13 @@ reads them.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from registry.estimates.methods.checks import finite, not_negative, positive, share, total
 from registry.estimates.methods.constants import C_TO_CO2, MU_PER_HA
 from registry.estimates.methods.errors import OutOfRange
+from registry.estimates.methods.quantities import DryMatterDensity, Quantity, Share
+from registry.estimates.methods.quantities import not_negative as not_negative_quantity
 
 MIN_VALID_AREA_SHARE: Final = 0.95
 
@@ -18,9 +20,9 @@ MIN_VALID_AREA_SHARE: Final = 0.95
 class StockPixel:
     """Density in t/ha (None: no data), share of the pixel inside the polygon, eligible share of that."""
 
-    agb_t_ha: float | None
-    frac: float
-    mask: float
+    agb_t_ha: Annotated[float, Quantity("t/ha")] | None
+    frac: Share
+    mask: Share
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +110,11 @@ class ChangePixel:
     dates.
     """
 
-    weight_ha: float
-    agb1: float
-    agb2: float
-    sd1: float
-    sd2: float
+    weight_ha: Annotated[float, not_negative_quantity("ha")]
+    agb1: DryMatterDensity
+    agb2: DryMatterDensity
+    sd1: DryMatterDensity
+    sd2: DryMatterDensity
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ as they were printed, so the digest does not depend on how a machine writes a fl
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -134,7 +134,12 @@ class Fields:
             raise self.fault(str(field))
 
 
-def read_table(name: str, raw: bytes, row_of: Callable[[Fields], Row]) -> Table[Row]:
+def read_table(
+    name: str, raw: bytes, row_of: Callable[[Fields], Row], *, extra: Sequence[str] = ()
+) -> Table[Row]:
+    """A table from its JSON document; `extra` are fields of the document that its reader knows. Raises
+    `BadParameterTable`.
+    """
     try:
         document = json.loads(raw)
     except ValueError:
@@ -143,7 +148,8 @@ def read_table(name: str, raw: bytes, row_of: Callable[[Fields], Row]) -> Table[
     if fields.text("table") != name:
         raise fields.fault("table")
     version = fields.text("version")
-    fields.values.pop("units", None)
+    for name_of_extra in ("units", *extra):
+        fields.values.pop(name_of_extra, None)
     rows: dict[str, Row] = {}
     for raw_row in fields.rows("rows"):
         row_fields = Fields(name, raw_row)

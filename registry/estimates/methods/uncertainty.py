@@ -4,12 +4,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal, Inexact, localcontext
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from registry.estimates.methods.checks import finite, not_negative, positive, total
 from registry.estimates.methods.constants import C_TO_CO2
 from registry.estimates.methods.errors import OutOfRange, TooFewPlots, UncertaintyUndefined
 from registry.estimates.methods.parameters import DeductionRule
+from registry.estimates.methods.quantities import (
+    ONE,
+    CarbonChange,
+    CarbonDensity,
+    Hectares,
+    Percent,
+    Quantity,
+    any_sign,
+)
 from registry.estimates.methods.raster import relative_uncertainty_pct
 from registry.estimates.methods.student import student_quantile
 
@@ -24,10 +33,10 @@ EXACT: Final = Context(prec=2000, traps=[Inexact])
 class Stratum:
     """A stratum's area, its number of plots, and mean and sample standard deviation between them, tC/ha."""
 
-    area_ha: float
-    n: int
-    mean: float
-    sd: float
+    area_ha: Hectares
+    n: Annotated[int, Quantity(ONE, low=0, high=1_000_000)]
+    mean: CarbonChange
+    sd: CarbonDensity
     name: str | None = None
 
 
@@ -155,8 +164,8 @@ def deduct(quantity_tco2e: float | Decimal, uncertainty_pct: float | None, rule:
 class Term:
     """A quantity and its relative uncertainty in per cent."""
 
-    value: float
-    uncertainty_pct: float
+    value: Annotated[float, any_sign("any, the same for all terms")]
+    uncertainty_pct: Percent
 
 
 def uncertainty_of_sum_pct(terms: Sequence[Term]) -> float:
