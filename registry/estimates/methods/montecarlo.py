@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registry.estimates.methods.calibration import CalibratedChange
-from registry.estimates.methods.checks import finite, not_negative, positive, share
+from registry.estimates.methods.checks import finite, not_negative, share
 from registry.estimates.methods.constants import C_TO_CO2, KG_PER_T
 from registry.estimates.methods.crediting import RiskMode
 from registry.estimates.methods.errors import OutOfRange
@@ -157,7 +157,7 @@ def second_opinion(
     its row states one: it widens what is said of the true change, not the check of the formulas. The seed is
     a SHA-256 in hex, that of the run's inputs, so nobody chooses it. Raises `OutOfRange`.
     """
-    positive(scale=scale)
+    finite(scale=scale)
     share(reliability=reliability)
     if not FEWEST_DRAWS <= draws <= 1_000_000:
         raise OutOfRange(field="draws", value=draws, rule=f">= {FEWEST_DRAWS}, <= 1000000")

@@ -371,7 +371,7 @@ def test_five_hundred_plots_are_drawn_in_a_moment() -> None:
     assert told.draws == 5_000
 
 
-@pytest.mark.parametrize("others", [{"draws": 10}, {"scale": 0.0}, {"reliability": 1.2}])
+@pytest.mark.parametrize("others", [{"draws": 10}, {"reliability": 1.2}])
 def test_what_cannot_be_drawn_is_refused(others: dict[str, float]) -> None:
     with pytest.raises(OutOfRange):
         opinion(drawn_estimate((5, 5)), **others)  # type: ignore[arg-type]
