@@ -60,6 +60,7 @@ from registry.accounts import service as accounts
 from registry.database import SchemaNewer
 from registry.documents import errors as documents
 from registry.errors import HomeMissing, RegistryRefusal
+from registry.estimates import raster_rules
 from registry.estimates import rules as estimates
 from registry.estimates.methods import errors as methods
 from registry.evidence import rules as evidence
@@ -188,6 +189,7 @@ STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     estimates.RegisteredOtherwise: CONFLICT,
     estimates.StoredFileChanged: CONFLICT,
     estimates.RecordErased: CONFLICT,
+    raster_rules.RasterStatementMoved: CONFLICT,
     estimates.BundleOutlineErased: CONFLICT,
     estimates.RasterNotRedistributable: CONFLICT,
     verification.VerificationRefused: UNPROCESSABLE,
