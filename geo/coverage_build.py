@@ -20,7 +20,7 @@ from geo.crs import DENSIFY_STEP_DEG, MAX_DENSIFIED_VERTICES, Floats, Polygonal
 from geo.errors import CoverageNotClosed, TooManyVertices
 from geo.ragged import Ints, Ragged, Shapes, ragged_of, shapes_of, starts
 from geo.raster import Grid
-from geo.work import Progress, Workers
+from geo.work import Progress, Workers, threads_of
 
 __all__ = ["CLOSURE", "Assembled", "Part", "Segments", "assemble", "build_parts", "row_areas_m2"]
 
@@ -306,15 +306,8 @@ def _copy(
             into.run_length,
         )
 
-    for _ in map_here(copy, pieces, workers):
+    for _ in threads_of(workers).map(copy, pieces):
         pass
-
-
-def map_here(work: Any, pieces: Sequence[Any], workers: Workers) -> Iterator[Any]:
-    """Copying is done in this process, whoever the workers are."""
-    from geo.work import Threads
-
-    return (workers if isinstance(workers, Threads) else Threads(1)).map(work, pieces)
 
 
 def joined(arrays: Sequence[NDArray[Any]], dtype: Any) -> NDArray[Any]:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geo.errors import CoverageUnreadable
-from geo.work import Threads, Workers
+from geo.work import Threads, Workers, threads_of
 
 __all__ = ["PARTIAL", "Kept", "keep"]
 
@@ -135,7 +135,7 @@ class Kept:
 
     def _check(self, pages: NDArray[np.int64], workers: Workers | None) -> None:
         todo = [int(page) for page in pages if not self._seen[page]]
-        here = workers if isinstance(workers, Threads) else Threads(1)
+        here = Threads(1) if workers is None else threads_of(workers)
         for page, digest in zip(todo, here.map(self._page_digest, todo), strict=True):
             if digest != self._pages[page]:
                 raise CoverageUnreadable(reason=f"damaged near byte {page * _PAGE}")

@@ -1,5 +1,5 @@
-"""The loops over edges and cells, compiled: what `coverage` and `zonal` do to every cell of a block, and what
-`pairs` does to the borders of every two neighbours.
+"""The loops over edges and cells, compiled: what `coverage_kernels` and `zonal_kernels` are made with,
+and what `pairs` does to the borders of every two neighbours.
 
 Importing this module loads the compiler (numba, some 50 MiB), so they import it when they first build, sum or
 compare many: a registry that does none of it does not carry it. Machine code is kept on disk beside this
@@ -13,9 +13,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from geo.raster import BLOCK
-
-__all__ = ["compiled", "reduce_block", "share_little"]
+__all__ = ["compiled", "share_little"]
 
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -26,50 +24,6 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 def compiled(function: _F) -> _F:
     """numba.njit without the interpreter lock, kept on disk, with a type that checkers understand."""
     return cast("_F", numba.njit(nogil=True, cache=True, error_model="numpy")(function))
-
-
-# --- from shares to sums ------------------------------------------------------------------------------------
-
-
-@compiled
-def reduce_block(
-    values: Floats,
-    valid: Flags,
-    first: int,
-    last: int,
-    segment_cells: Ints,
-    segment_runs: Ints,
-    cell_offset: NDArray[np.int32],
-    cell_share: NDArray[np.float32],
-    run_offset: NDArray[np.int32],
-    run_length: NDArray[np.int16],
-    row_area: Floats,
-    out: Floats,
-) -> None:
-    """For each segment of a block: sum of share x cell area x value, and of share x cell area, over valid
-    cells.
-    """
-    for segment in range(first, last):
-        total = 0.0
-        measured = 0.0
-        for j in range(segment_cells[segment], segment_cells[segment + 1]):
-            k = cell_offset[j]
-            if valid[k]:
-                weight = cell_share[j] * row_area[k // BLOCK]
-                total += weight * values[k]
-                measured += weight
-        for j in range(segment_runs[segment], segment_runs[segment + 1]):
-            start = run_offset[j]
-            row_total = 0.0
-            count = 0
-            for k in range(start, start + run_length[j]):
-                if valid[k]:
-                    row_total += values[k]
-                    count += 1
-            total += row_total * row_area[start // BLOCK]
-            measured += count * row_area[start // BLOCK]
-        out[segment, 0] = total
-        out[segment, 1] = measured
 
 
 # --- from two outlines to a bound on what they share --------------------------------------------------------

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from geo.coverage import Coverage
 from geo.crs import Polygonal
 from geo.errors import RasterDoesNotCover
+from geo.pixels import PixelTable, eligible, sample_parcels
+from geo.ragged import Flags
 from geo.raster import Grid, RasterSource
-from geo.zonal import Flags, PixelTable, eligible, sample_parcels
 from ledger.canonical import JsonValue
 from registry.estimates.inputs import (
     ELIGIBLE_SHARE,

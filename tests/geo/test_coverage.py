@@ -15,17 +15,17 @@ from shapely import MultiPolygon, Polygon, box
 from geo.coverage import BLOCK, Coverage, build_coverage, cover_parcels
 from geo.crs import Polygonal, area_m2, from_store
 from geo.errors import CoverageNotClosed, CoverageUnreadable, RasterDoesNotCover, RasterGridMismatch
-from geo.raster import Grid, RasterSource, write_geotiff
-from geo.vector import land_rows, read_parcels
-from geo.zonal import (
+from geo.pixels import (
     class_areas_m2,
     eligible,
     error_sums,
     merged_pixels,
     sample_parcels,
     table_sums,
-    zonal_sums,
 )
+from geo.raster import Grid, RasterSource, write_geotiff
+from geo.vector import land_rows, read_parcels
+from geo.zonal import zonal_sums
 from tests.geo.shapes import degrees_box, stand
 
 PLANE = Grid("EPSG:4549", 380_000.0, 3_210_000.0, 10.0, 10.0, 1_300, 1_100)
@@ -149,7 +149,7 @@ def test_the_result_is_the_same_bit_for_bit_for_any_number_of_workers(tmp_path: 
         coverage = build_coverage(moved, PLANE, ground_m2=areas, workers=workers)
         coverage.save(tmp_path / f"{workers}.npz")
         with RasterSource.open(tmp_path / "agb.tif") as raster:
-            sums = repr(zonal_sums(coverage, raster, workers=workers)).encode()
+            sums = repr(zonal_sums(coverage, raster, workers=workers).rows("")).encode()
         result = ((tmp_path / f"{workers}.npz").read_bytes(), sums)
         first = first or result
         assert result == first
@@ -187,7 +187,7 @@ def test_no_parcels_is_not_an_error(tmp_path: Path) -> None:
     write_geotiff(tmp_path / "x.tif", np.ones((PLANE.height, PLANE.width), np.float32), PLANE)
     coverage = cover_parcels([], PLANE)
     with RasterSource.open(tmp_path / "x.tif") as raster:
-        assert zonal_sums(coverage, raster) == []
+        assert zonal_sums(coverage, raster).rows("") == []
         assert sample_parcels(coverage, {"x": raster}).parcels == 0
 
 
@@ -200,7 +200,7 @@ def test_a_constant_density_gives_area_times_density(tmp_path: Path) -> None:
         write_geotiff(tmp_path / "c.tif", np.full((grid.height, grid.width), 80, np.float32), grid)
         coverage = cover_parcels(parcels, grid)
         with RasterSource.open(tmp_path / "c.tif") as raster:
-            streamed = zonal_sums(coverage, raster)
+            streamed = zonal_sums(coverage, raster).rows(raster.sha256)
             packed = table_sums(sample_parcels(coverage, {"agb": raster}), "agb")
         for one, other, outline in zip(streamed, packed, parcels, strict=True):
             assert one.area_m2 == area_m2(outline)

@@ -26,9 +26,9 @@ from shapely.affinity import translate
 from geo.coverage import Coverage, cover_parcels
 from geo.crs import Polygonal, from_store
 from geo.errors import RasterCrsMissing, RasterGridMismatch
+from geo.pixels import PixelTable, class_areas_m2, sample_parcels, table_sums
 from geo.raster import Grid, RasterSource, write_geotiff
 from geo.vector import land_rows, read_parcels
-from geo.zonal import PixelTable, class_areas_m2, sample_parcels, table_sums
 
 RTOL = 2e-7
 """Of a sum or count, relative to the sum of what was added (float32 shares)."""
