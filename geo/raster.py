@@ -329,12 +329,20 @@ class RasterSource:
         self.close()
 
 
-@lru_cache(maxsize=64)
 def _opened_elsewhere(path: str, sha256: str) -> RasterSource:
-    """The raster of another process, once for each process that is handed it (RasterUnreadable)."""
+    """The raster of another process, opened once in each process that is handed it (WorkerFileMissing,
+    WorkerFileDiffers).
+    """
+    from geo.elsewhere import require_same
+
+    require_same(path, sha256)
+    return _opened_once(path, sha256)
+
+
+@lru_cache(maxsize=64)
+def _opened_once(path: str, sha256: str) -> RasterSource:
     source = RasterSource.open(path)
-    if source.sha256 != sha256:
-        raise RasterUnreadable(name=source.name, reason="another file than the one that was meant")
+    source.__dict__["sha256"] = sha256
     return source
 
 
