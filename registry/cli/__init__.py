@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 
+from rich.markup import escape
 from sqlalchemy.exc import ArgumentError, OperationalError
 
 from geo.errors import GeoRefusal
@@ -17,12 +18,14 @@ from ledger.client import LogWrong
 from ledger.errors import LedgerRefusal
 from registry.cli import (
     checking,
+    estimates,
     exports,
     installing,
     land,
     land_counties,
     land_export,
     logs,
+    methods,
     saving,
     serving,
 )
@@ -32,6 +35,7 @@ from registry.errors import RegistryRefusal
 __all__ = [
     "app",
     "checking",
+    "estimates",
     "exports",
     "installing",
     "land",
@@ -39,6 +43,7 @@ __all__ = [
     "land_export",
     "logs",
     "main",
+    "methods",
     "saving",
     "serving",
 ]
@@ -54,7 +59,7 @@ def main() -> None:
         errors.print(f"[red]wrong[/red] {wrong.code}: {wrong}", soft_wrap=True)
         sys.exit(FAILED)
     except (RegistryRefusal, LedgerRefusal, GeoRefusal) as refusal:
-        errors.print(f"[red]refused[/red] {refusal.code}: {refusal}", soft_wrap=True)
+        errors.print(f"[red]refused[/red] {refusal.code}: {escape(str(refusal))}", soft_wrap=True)
         for row in _rows(refusal.facts):
             what = row.get("code") or row.get("message")
             where = f"row {row['row']} {row.get('field')}" if "row" in row else row.get("field")
@@ -62,6 +67,9 @@ def main() -> None:
             for language in ("zh", "en"):
                 if language in row:
                     errors.print(f"    {row[language]}", soft_wrap=True)
+        if "item" in refusal.facts:
+            told = refusal.facts.get("item_name") or "without a name"
+            errors.print(f"  calculation {refusal.facts['item']}: {told}", soft_wrap=True, markup=False)
         for line in _overlaps(refusal.facts):
             errors.print(f"  {line}", soft_wrap=True, markup=False)
         sys.exit(REFUSED)

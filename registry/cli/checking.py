@@ -1,4 +1,4 @@
-"""`tanhui audit`, `recompute` and `certificate`: what anybody may check."""
+"""`tanhui audit` and `certificate`: what anybody may check."""
 
 import json
 from collections.abc import Callable
@@ -89,30 +89,6 @@ def _audit_home(target: Home, advance: Callable[[str, int, int], None]) -> Any:
     if own_tables and not target.own_tables.exists():
         raise TablesMissing(path=str(target.path))
     return run_audit(target, advance)
-
-
-@app.command()
-def recompute(
-    serial: Annotated[str, typer.Argument(help="a serial number of an issued unit or range")],
-    home: HomeOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Measure again: from the serial to its run, and from the run's inputs to its kilograms."""
-    from registry.database import Database
-    from registry.transparency.trace import recompute_serial
-
-    target = existing(home)
-    database = Database(target.database_url)
-    with database.read() as session:
-        result = recompute_serial(session, target, serial)
-    database.dispose()
-    if as_json:
-        console.print_json(json.dumps(result.to_json()))
-    else:
-        for line in result.lines():
-            console.print(line, soft_wrap=True)
-    if not result.same:
-        raise typer.Exit(1)
 
 
 @certificate_commands.command("verify")

@@ -108,9 +108,14 @@ def write_file(file: Path, data: bytes) -> None:
     part.replace(file)
 
 
-def verifiers_spelled(vkey: str) -> tuple[NoteVerifier, ...]:
-    """The keys of one log that are spelled out, or that the file of this name holds, oldest first."""
+def key_text(vkey: str) -> str:
+    """The keys of one log, one a line: spelled out, or in the file of this name."""
     file = Path(vkey)
     if vkey.count("+") < 2 or file.is_file():
-        vkey = file.read_text(encoding="utf-8", errors="replace").strip()
-    return parse_vkeys(vkey)
+        return file.read_text(encoding="utf-8", errors="replace").strip()
+    return vkey
+
+
+def verifiers_spelled(vkey: str) -> tuple[NoteVerifier, ...]:
+    """The keys of one log that are spelled out, or that the file of this name holds, oldest first."""
+    return parse_vkeys(key_text(vkey))

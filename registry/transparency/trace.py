@@ -1,13 +1,11 @@
 """From a serial to everything it rests on: parcels, run, verifier, issuing entry, everybody who held it.
 
 Read from the tables, whose rows the audit holds against the log; who held the units is read from the log's
-own entries. `recompute_serial` goes on to compute the kilograms again.
+own entries. `recomputing` goes on to compute the kilograms again.
 """
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,9 +21,7 @@ from registry.accounts.service import NotFound
 from registry.clock import from_milliseconds
 from registry.documents.serials import Serial
 from registry.estimates.models import EstimateRun
-from registry.estimates.rasters import stored_file
-from registry.estimates.recompute import Recomputed, folder, recompute, write_outlines
-from registry.estimates.service import load_record, load_run, record_outlines
+from registry.estimates.service import load_run
 from registry.issuance.models import Batch, HomeRange, Issuance
 from registry.machine import Role
 from registry.parcels.life import successors
@@ -34,7 +30,6 @@ from registry.parcels.public import masked_among
 from registry.programmes.rules import unit_asset
 from registry.programmes.service import load_programme, terms_of
 from registry.projects.models import MonitoringPeriod, Project, ProjectParcel
-from registry.settings import Home
 from registry.transparency.review import UnderReview, under_review
 from registry.verification.models import Statement
 from registry.verification.service import load_statement, verified_parcels
@@ -113,48 +108,7 @@ class Trace:
 
 
 @dataclass(frozen=True, slots=True)
-class RecomputedSerial:
-    """A serial's run, computed again. `parcel_kg` are the estimates of the parcels on which the serial's
-    units grew.
-    """
-
-    serial: str
-    run: str
-    outcome: Recomputed
-    parcel_kg: dict[int, int]
-
-    @property
-    def same(self) -> bool:
-        return self.outcome.same
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "serial": self.serial,
-            "run": self.run,
-            "same": self.same,
-            "kg": self.outcome.kg,
-            "recorded_kg": self.outcome.recorded_kg,
-            "parcels": [{"number": number, "estimate_kg": kg} for number, kg in self.parcel_kg.items()],
-            "differences": [asdict(one) for one in self.outcome.differences],
-        }
-
-    def lines(self) -> list[str]:
-        """For a person at a terminal."""
-        found = "nothing, a file is missing" if self.outcome.kg is None else f"{self.outcome.kg} kg"
-        lines = [
-            f"{self.serial} rests on run {self.run}",
-            f"recorded {self.outcome.recorded_kg} kg, computed again {found}",
-        ]
-        lines += [f"parcel {number}: {kg} kg" for number, kg in self.parcel_kg.items()]
-        lines += [
-            f"differs: {one.name}: recorded {one.expected}, found {one.found or 'nothing'}"
-            for one in self.outcome.differences
-        ]
-        return [*lines, "the same" if self.same else "NOT the same"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
+class Found:
     """The rows that a serial leads to."""
 
     serial: Serial
@@ -172,7 +126,7 @@ def trace(session: Session, serial: str) -> Trace:
     Raises `SerialMalformed`, `SerialCheckDigitsWrong`, `SerialBatchDisagrees`, and `NotFound` for units
     that were never issued.
     """
-    found = _find(session, serial)
+    found = find_serial(session, serial)
     holders, recorded = tuple(_holders(session, found)), _recorded_index(session, found.run.id)
     rested_on = (
         recorded, found.statement.entry_index, found.issuance.issued_index,
@@ -190,7 +144,7 @@ def trace(session: Session, serial: str) -> Trace:
             "name": found.project.name,
         },
         batch={"id": found.batch.id, "number": found.batch.number, "vintage": found.batch.vintage},
-        homes=tuple(_homes(session, found)),
+        homes=tuple(homes_of(session, found)),
         period={
             "id": found.period.id,
             "from_on": found.period.from_on,
@@ -227,28 +181,10 @@ def trace(session: Session, serial: str) -> Trace:
     )
 
 
-def recompute_serial(session: Session, home: Home, serial: str) -> RecomputedSerial:
-    """Follow a serial to its run and compute that again from the home's files and the outlines in the
-    database.
-
-    Refusals as in `trace`; also `RecordErased`, and what `recompute` raises.
-    """
-    found = _find(session, serial)
-    run = load_run(session, found.run.id)
-    record = load_record(run)
-    with tempfile.TemporaryDirectory(prefix="tanhui-outlines-") as scratch:
-        write_outlines(record_outlines(session, record), Path(scratch))
-        outlines = folder(Path(scratch))
-        outcome = recompute(record.text, lambda sha256: stored_file(home, sha256) or outlines(sha256))
-    shares = dict(record.parcels)
-    numbers = sorted({one.number for one in _homes(session, found)})
-    return RecomputedSerial(str(found.serial), run.id, outcome, {n: shares.get(n, 0) for n in numbers})
-
-
 # ---- the way -----------------------------------------------------------------------------------------------
 
 
-def _find(session: Session, text: str) -> _Found:
+def find_serial(session: Session, text: str) -> Found:
     serial = Serial.parse(text)
     project = session.scalars(sa.select(Project).where(Project.number == serial.project)).one_or_none()
     batch = None if project is None else _batch(session, project, serial.units)
@@ -257,7 +193,7 @@ def _find(session: Session, text: str) -> _Found:
     serial.require_batch(batch.vintage, batch.number)
     issuance = session.get_one(Issuance, batch.issuance_id)
     statement = load_statement(session, issuance.statement_id)
-    return _Found(
+    return Found(
         serial=serial,
         project=project,
         batch=batch,
@@ -283,7 +219,7 @@ def _spells(session: Session, project: Project, serial: Serial) -> bool:
     return (serial.registry, serial.county, serial.kind.value) == (registry, project.county, terms.unit_kind)
 
 
-def _homes(session: Session, found: _Found) -> Iterator[TracedHome]:
+def homes_of(session: Session, found: Found) -> Iterator[TracedHome]:
     units = found.serial.units
     rows = session.scalars(
         sa.select(HomeRange)
@@ -338,7 +274,7 @@ def _recorded_index(session: Session, run: str) -> int | None:
 # ---- who held it -------------------------------------------------------------------------------------------
 
 
-def _holders(session: Session, found: _Found) -> Iterator[TracedHolder]:
+def _holders(session: Session, found: Found) -> Iterator[TracedHolder]:
     """Every arrival of units of the serial at an account, oldest first: at issuance, and by each later
     move.
     """

@@ -14,8 +14,9 @@ from registry.issuance.models import Batch
 from registry.issuance.service import ApproveIssuance, ProposeIssuance
 from registry.machine import Role
 from registry.transparency.audit import audit
+from registry.transparency.recomputing import recompute_serial
 from registry.transparency.review import UnderReview
-from registry.transparency.trace import Trace, recompute_serial, trace
+from registry.transparency.trace import Trace, trace
 from tests.registry.forest import Forest, forest
 
 __all__ = ["forest"]

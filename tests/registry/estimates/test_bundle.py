@@ -1,0 +1,292 @@
+"""A run in one file: the same bytes twice, checked by a stranger, and every change in it named."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.canonical import encode
+from ledger.tiles import TileDirectory
+from registry.accounts.service import NotFound
+from registry.estimates.bundle import Contents, gather, write_bundle
+from registry.estimates.bundle_reading import recompute_bundle, unpack
+from registry.estimates.recompute import Recomputed
+from registry.estimates.rules import BundleOutlineErased, BundleRefused, RasterNotRedistributable
+from registry.estimates.service import load_record, load_run
+from registry.parcels.models import ParcelVersion
+from tests.registry.forest import Forest, plots_text
+
+
+@dataclass(frozen=True)
+class Told:
+    """A forest with a recorded run, and its bundle."""
+
+    forest: Forest
+    run: str
+    bundle: Path
+    folder: Path
+
+    def gather(self, **options: Any) -> Contents:
+        installation = self.forest.land.people.installation
+        with installation.database.read() as session:
+            return gather(
+                session, installation.home, self.run, TileDirectory(installation.home.log), **options
+            )
+
+    def check(self, bundle: Path | None = None, **options: Any) -> Recomputed:
+        """As a stranger does: an empty folder and the file."""
+        with unpacked(self.folder) as into:
+            return recompute_bundle(
+                unpack(bundle or self.bundle, into, options.pop("rasters", None)), **options
+            )
+
+    def changed(self, name: str, change: Callable[[bytes], bytes]) -> Path:
+        """The bundle with one member changed, packed again by any program."""
+        target = self.folder / "changed.zip"
+        with zipfile.ZipFile(self.bundle) as source, zipfile.ZipFile(target, "w") as packed:
+            names = [one for one in source.namelist() if one.startswith(name)]
+            assert names, name
+            for member in source.namelist():
+                content = source.read(member)
+                packed.writestr(member, change(content) if member == names[0] else content)
+        return target
+
+    def names(self, found: Recomputed) -> set[str]:
+        return {one.name for one in found.differences}
+
+
+class unpacked:  # noqa: N801
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "unpacked"
+
+    def __enter__(self) -> Path:
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.path.mkdir()
+        return self.path
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self.path)
+
+
+@pytest.fixture
+def told(forest: Forest, tmp_path: Path) -> Iterator[Told]:
+    run = str(forest.estimate(plots_text()).answer["run"])
+    told = Told(forest, run, tmp_path / "run.zip", tmp_path)
+    write_bundle(told.gather(), told.bundle)
+    return told
+
+
+def member(told: Told, name: str) -> bytes:
+    with zipfile.ZipFile(told.bundle) as archive:
+        return archive.read(name)
+
+
+def test_a_bundle_holds_all_it_takes_and_its_sums_are_sha256sums(told: Told) -> None:
+    with zipfile.ZipFile(told.bundle) as archive:
+        names = archive.namelist()
+        archive.extractall(told.folder / "all")
+    assert names == sorted(names)
+    done = subprocess.run(
+        ["sha256sum", "--strict", "--quiet", "-c", "SHA256SUMS"], cwd=told.folder / "all", check=False
+    )
+    assert done.returncode == 0
+    assert {"README.md", "record.json", "outlines.geojson", "method/METHOD.md", "log/entry"} <= set(names)
+    index = json.loads(member(told, "bundle.json"))
+    for one in index["files"]:
+        assert hashlib.sha256(member(told, one["path"])).hexdigest() == one["sha256"]
+    features = json.loads(member(told, "outlines.geojson"))["features"]
+    assert [one["properties"]["number"] for one in features] == [1, 2, 3]
+    assert b"sha256sum -c" in member(told, "README.md")
+
+
+def test_the_same_run_makes_the_same_bytes(told: Told) -> None:
+    again = write_bundle(told.gather(), told.folder / "again.zip")
+    assert again.read_bytes() == told.bundle.read_bytes()
+
+
+def test_a_stranger_with_the_bundle_alone_gets_the_same_kilograms(told: Told) -> None:
+    vkey = told.forest.land.people.installation.home.vkey.read_text().strip()
+    found = told.check(vkey=vkey)
+    assert found.differences == ()
+    assert found.same
+    with told.forest.land.people.installation.database.read() as session:
+        assert found.kg == load_run(session, told.run).estimate_kg
+
+
+def of_geometry(told: Told, number: int) -> str:
+    record = json.loads(member(told, "record.json"))
+    return str(record["inputs"]["parcels"][number - 1]["geometry_sha256"])
+
+
+def of_raster(told: Told, name: str) -> str:
+    record = json.loads(member(told, "record.json"))
+    return str(next(one for one in record["inputs"]["rasters"] if one["name"] == name)["sha256"])
+
+
+def flipped(content: bytes) -> bytes:
+    return content[:-9] + bytes([content[-9] ^ 1]) + content[-8:]
+
+
+def test_a_changed_raster_is_named(told: Told) -> None:
+    sha256 = of_raster(told, "agb_end")
+    found = told.check(told.changed(f"rasters/{sha256}", flipped))
+    assert told.names(found) == {"agb_end"}
+    assert (found.kg, found.differences[0].expected) == (None, sha256)
+
+
+def test_a_changed_outline_is_named_by_its_parcel(told: Told) -> None:
+    found = told.check(told.changed(f"outlines/{of_geometry(told, 2)}", flipped))
+    assert told.names(found) == {"parcels.2.geometry"}
+
+
+def test_a_changed_plot_is_named(told: Told) -> None:
+    found = told.check(
+        told.changed("plots/", lambda content: content.replace(b"P3,", b"P3,", 1).replace(b"98.0", b"97.0"))
+    )
+    assert told.names(found) == {"plots", "plots.P3"}
+
+
+def test_a_changed_row_of_a_parameter_table_is_named(told: Told) -> None:
+    def denser(content: bytes) -> bytes:
+        document = json.loads(content)
+        row = next(row for row in document["rows"] if row["code"] == "chinese_fir")
+        row["wood_density"] = "0.9"
+        return encode(document)
+
+    found = told.check(told.changed("method/tables/stand_types.json", denser))
+    assert {
+        "method/tables/stand_types.json",
+        "parameter_tables.stand_types.chinese_fir.wood_density",
+    } == told.names(found)
+
+
+def test_a_changed_field_of_the_record_is_named(told: Told) -> None:
+    def cheaper(content: bytes) -> bytes:
+        document = json.loads(content)
+        document["inputs"]["leakage_kg"] = 7
+        return encode(document)
+
+    found = told.check(told.changed("record.json", cheaper))
+    assert {"inputs_sha256", "inputs.leakage_kg", "record.json"} <= told.names(found)
+    assert "inputs.from_on" not in told.names(found)
+
+
+def test_another_version_of_the_methods_code_is_named(told: Told) -> None:
+    def older(content: bytes) -> bytes:
+        document = json.loads(content)
+        document["method"]["code_version"] = "0"
+        return encode(document)
+
+    assert "method.code_version" in told.names(told.check(told.changed("record.json", older)))
+
+
+def test_more_kilograms_than_the_log_says_are_named(told: Told) -> None:
+    def more(content: bytes) -> bytes:
+        document = json.loads(content)
+        document["results"]["estimate_kg"] += 1
+        return encode(document)
+
+    found = told.check(told.changed("record.json", more))
+    assert {"results.estimate_kg", "log.estimate_kg", "record.json"} <= told.names(found)
+
+
+def test_a_key_of_another_log_is_not_taken(told: Told) -> None:
+    other = "tanhui.test/log+5f3a1f4c+AUYV0GJ/yJAdC9wLlQvTRiD4TSBrBXqUbJDBpxQxGxYt"
+    assert "log" in told.names(told.check(vkey=other))
+
+
+@pytest.mark.parametrize("name", ["README.md", "method/METHOD.md"])
+def test_a_changed_text_is_named_too(told: Told, name: str) -> None:
+    found = told.check(told.changed(name, lambda content: content + b"!"))
+    assert told.names(found) == {name}
+    assert found.kg == found.recorded_kg
+
+
+def test_without_rasters_they_are_named_and_found_in_a_folder(told: Told) -> None:
+    contents = told.gather(rasters=False)
+    bundle = write_bundle(contents, told.folder / "small.zip")
+    assert {one.licence for one in contents.left_out} == {"CC0-1.0"}
+    with zipfile.ZipFile(bundle) as archive:
+        assert not [name for name in archive.namelist() if name.startswith("rasters/")]
+        assert b"CC0-1.0" in archive.read("README.md")
+    without = told.check(bundle)
+    assert without.kg is None
+    assert "agb_start" in told.names(without)
+    assert told.check(bundle, rasters=told.forest.land.people.installation.home.rasters).same
+
+
+def test_a_raster_that_may_not_be_passed_on_stays_at_home(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("registry.estimates.bundle.LICENCES", {})
+    with pytest.raises(RasterNotRedistributable):
+        told.gather()
+    assert told.gather(rasters=False).left_out
+
+
+def test_a_run_of_land_whose_outline_was_erased_is_not_handed_out(told: Told) -> None:
+    installation = told.forest.land.people.installation
+    with installation.database.read() as session:
+        number = load_record(load_run(session, told.run)).inputs.parcels[0]
+    with installation.database.write() as session:
+        session.get_one(ParcelVersion, (number.parcel, number.version)).wkb = None
+    with pytest.raises(BundleOutlineErased):
+        told.gather()
+
+
+def test_an_unknown_run_has_no_bundle(told: Told) -> None:
+    installation = told.forest.land.people.installation
+    with installation.database.read() as session, pytest.raises(NotFound):
+        gather(session, installation.home, "no-run", None)
+
+
+# ---- bad bundles -------------------------------------------------------------------------------------------
+
+
+def packed(path: Path, members: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+NEEDED = {"bundle.json": b"{}", "record.json": b"{}", "SHA256SUMS": b""}
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ({"../out.txt": b"x"}, "member_name"),
+        ({"/etc/passwd": b"x"}, "member_name"),
+        ({"outlines/x.wkb": b"x"}, "member_name"),
+        ({"outlines/" + "0" * 64 + ".wkb": b"\0" * (80 << 20)}, "ratio"),
+    ],
+)
+def test_a_bundle_that_would_do_harm_is_refused(
+    tmp_path: Path, members: dict[str, bytes], reason: str
+) -> None:
+    with pytest.raises(BundleRefused) as refused:
+        unpack(packed(tmp_path / "bad.zip", NEEDED | members), tmp_path / "into")
+    assert refused.value.facts["reason"] == reason
+    assert not (tmp_path / "out.txt").exists()
+
+
+@pytest.mark.parametrize("missing", sorted(NEEDED))
+def test_a_bundle_without_its_record_or_lists_is_refused(tmp_path: Path, missing: str) -> None:
+    members = {name: content for name, content in NEEDED.items() if name != missing}
+    with pytest.raises(BundleRefused):
+        unpack(packed(tmp_path / "bad.zip", members), tmp_path / "into")
+
+
+def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bad.zip"
+    path.write_bytes(b"PK\x03\x04 but no more")
+    with pytest.raises(BundleRefused):
+        unpack(path, tmp_path / "into")
