@@ -106,11 +106,13 @@ class Equation:
             "tables": list(self.tables),
         }
 
+    def record(self, tables: Mapping[str, str]) -> dict[str, object]:
+        """What the equation says of itself, and the digests of its tables."""
+        return self.document() | {"parameter_tables": {name: tables[name] for name in self.tables}}
+
     def digest(self, tables: Mapping[str, str]) -> str:
-        """SHA-256 of what the equation says of itself and of the digests of its tables, hex."""
-        return sha256_hex(
-            self.document() | {"parameter_tables": {name: tables[name] for name in self.tables}}
-        )
+        """SHA-256 of the canonical JSON of `record()`, hex."""
+        return sha256_hex(self.record(tables))
 
 
 # ---- inputs ------------------------------------------------------------------------------------------------

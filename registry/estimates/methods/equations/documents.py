@@ -6,7 +6,7 @@ it is about: `item` (from 1) and `item_name`.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from registry.errors import RegistryRefusal
@@ -30,7 +30,11 @@ _SHOWN: Final = 80
 
 
 def calculate_sheet(
-    raw: bytes, *, limit_bytes: int = LIMIT_BYTES, limit_items: int = LIMIT_ITEMS
+    raw: bytes,
+    *,
+    limit_bytes: int = LIMIT_BYTES,
+    limit_items: int = LIMIT_ITEMS,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, object] | list[dict[str, object]]:
     """The results of a sheet: one object for one calculation, a list for a list, in its order.
 
@@ -47,7 +51,12 @@ def calculate_sheet(
         raise SheetEmpty()
     if len(sheet) > limit_items:
         raise TooManyCalculations(count=len(sheet), limit=limit_items)
-    return [_calculated(one, number) for number, one in enumerate(sheet, 1)]
+    results: list[dict[str, object]] = []
+    for number, one in enumerate(sheet, 1):
+        results.append(_calculated(one, number))
+        if progress is not None:
+            progress("calculations", number, len(sheet))
+    return results
 
 
 def read_sheet(raw: bytes) -> Any:

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-from registry.estimates.methods import allometry, forest
+from registry.estimates.methods import allometry, forest, tiers
 from registry.estimates.methods.allometry import BiomassCurve, GroupPlot, GroupTree
 from registry.estimates.methods.constants import C_TO_CO2
 from registry.estimates.methods.equations.declare import Equation
@@ -29,6 +29,7 @@ from registry.estimates.methods.quantities import (
     Years,
     positive,
 )
+from registry.estimates.methods.tiers import ForecastBand, ForecastStand
 
 SiteFactor = Annotated[float, Quantity("1", above=0, high=10)]
 Age = Annotated[float, Quantity("years", low=0, high=1000)]
@@ -172,6 +173,14 @@ def _growth(
     )
 
 
+def _forecast(
+    *,
+    stands: Annotated[list[ForecastStand], Many(1, 1000)],
+    after_years: Annotated[list[Age], Many(1, 100)],
+) -> ForecastBand:
+    return tiers.forecast_project(stands, after_years)
+
+
 def _logistic(
     *,
     area_ha: Hectares,
@@ -197,7 +206,7 @@ EQUATIONS: Final = (
         "蓄积量法（生物量扩展因子）",
         "Stand volume with biomass expansion factor",
         "C = V D BEF (1 + R) CF A; dCO2 = (C2 - C1) 44/12",
-        "2.1; IPCC 2006 vol. 4, eq. 2.8; AR-CM-001",
+        "clause 2.1; IPCC 2006 vol. 4, eq. 2.8; AR-CM-001",
         (_by_volume,),
         ("stand_types",),
     ),
@@ -206,7 +215,7 @@ EQUATIONS: Final = (
         "蓄积量法（混交林）",
         "Stand volume of a mixed stand",
         "C = sum over species of V share D BEF (1 + R) CF; shares add up to 1",
-        "2.1; shares by volume",
+        "clause 2.1; shares by volume",
         (_mixed,),
         ("stand_types",),
     ),
@@ -215,7 +224,7 @@ EQUATIONS: Final = (
         "生物量—蓄积线性方程",
         "Linear biomass over volume",
         "B = a V + b, roots included; C = B CF A; not below 10 m3/ha",
-        "2.2; Fang et al. 2001, coefficients of Li Y. et al. 2016",
+        "clause 2.2; Fang et al. 2001, coefficients of Li Y. et al. 2016",
         (_linear,),
         ("linear_biomass", "stand_types"),
     ),
@@ -224,7 +233,7 @@ EQUATIONS: Final = (
         "单木异速生长方程",
         "Single trees",
         "AGB = 0.3 rho DBH^(7/3) kg; C = sum AGB / 1000 / area (1 + R) CF",
-        "2.3; Zeng 2018, Forest Research: Open Access 7(1)",
+        "clause 2.3; Zeng 2018, Forest Research: Open Access 7(1)",
         (_trees,),
     ),
     Equation(
@@ -232,7 +241,7 @@ EQUATIONS: Final = (
         "浙江公益林树种组单木模型",
         "Single trees by species group of Zhejiang; not for issuance",
         "stem a H^b D^c + crown a D^b L^c + root a H^b D^c, kg",
-        "2.3; Yuan W. et al. 2009, not re-read: no method version uses it",
+        "clause 2.3; Yuan W. et al. 2009, not re-read: no method version uses it",
         (_group,),
         ("allometry",),
     ),
@@ -241,16 +250,25 @@ EQUATIONS: Final = (
         "蓄积生长曲线（事前预测）",
         "Growth curve of stand volume; ex ante only",
         "V(t) = site A (1 - exp(-k t))^c, then E-F1",
-        "2.4; Richards; never issued",
+        "clause 2.4; Richards; never issued",
         (_growth,),
         ("stand_types",),
+    ),
+    Equation(
+        "E-F4/forecast",
+        "项目事前预测（立地上下限）",
+        "Forecast of a project with the band of the site; ex ante only",
+        "sum over stands of stock(age + t) - stock(age) by E-F4, sites 0.8, 1.0 and 1.3",
+        "clause 2.4; options are sized on the poor site; never issued",
+        (_forecast,),
+        ("stand_types", "estimation_rules"),
     ),
     Equation(
         "E-F4/logistic",
         "总生物量逻辑斯蒂曲线（事前预测）",
         "Growth curve of total biomass; ex ante only",
         "B(t) = w / (1 + q exp(-a t)) t/ha; C = B CF",
-        "2.4; Xu Bing et al. 2010; never issued",
+        "clause 2.4; Xu Bing et al. 2010; never issued",
         (_logistic,),
         ("logistic_biomass",),
     ),

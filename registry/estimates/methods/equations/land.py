@@ -51,7 +51,7 @@ EQUATIONS: Final = (
         "地块椭球面积",
         "Ground area of an outline",
         "area of the rings on the ellipsoid of CGCS2000; holes subtracted, parts added",
-        "2.9; geodesic area, edges straight in longitude and latitude (EPSG:4490)",
+        "clause 2.9; geodesic area, edges straight in longitude and latitude (EPSG:4490)",
         (_polygon, _parts),
     ),
     Equation(
@@ -59,7 +59,7 @@ EQUATIONS: Final = (
         "经纬度像元面积",
         "Area of a pixel of degrees",
         "b^2/2 dlambda (F(phi + dphi/2) - F(phi - dphi/2)), F = sin p/(1 - e^2 sin^2 p) + atanh(e sin p)/e",
-        "2.9; ellipsoid of CGCS2000 or WGS 84",
+        "clause 2.9; ellipsoid of CGCS2000 or WGS 84",
         (_pixel,),
     ),
 )
