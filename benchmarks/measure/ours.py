@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from benchmarks.measure.world import read_outlines
 from geo.coverage import Coverage, cover_parcels
 from geo.raster import RasterSource
-from geo.zonal import zonal_sums
+from geo.zonal import Layer, ZonalSums, zonal_sums_of
 
 if TYPE_CHECKING:
     from benchmarks.measure.once import Task
@@ -62,7 +62,8 @@ def normalised(plain: Sequence[Path], folder: Path) -> list[Path]:
     made = [folder / path.name for path in plain]
     for source, target in zip(plain, made, strict=True):
         if not target.exists():
-            normalise(source, target)
+            with RasterSource.open(source) as raster:
+                normalise(raster, target)
     return made
 
 
@@ -81,14 +82,14 @@ def _grid(task: Task) -> Any:
         return raster.grid
 
 
-def _sums(task: Task, coverage: Coverage) -> list[Any]:
+def _sums(task: Task, coverage: Coverage) -> list[ZonalSums]:
     with ExitStack() as stack:
         rasters = [stack.enter_context(RasterSource.open(one)) for one in task.rasters]
-        return [zonal_sums(coverage, raster, workers=task.workers) for raster in rasters]
+        return zonal_sums_of(coverage, [Layer(raster) for raster in rasters], workers=task.workers)
 
 
-def _in_cells(coverage: Coverage, sums: list[Any]) -> Sums:
+def _in_cells(coverage: Coverage, sums: list[ZonalSums]) -> Sums:
     cell = coverage.grid.dx * coverage.grid.dy
-    result: Sums = np.array([[(one.total, one.measured_m2) for one in of_raster] for of_raster in sums])
+    result: Sums = np.array([np.column_stack([one.total, one.measured_m2]) for one in sums])
     result /= coverage.scale[:, None] * cell
     return result

@@ -2,9 +2,10 @@
 
 A second implementation of a run from the published equations (E-R1, E-F1, E-F2, E-U1, E-U2, E-C1): files of
 the bundle in, kilograms of the run and of each parcel out, held against the record. Shares of pixels come
-from exactextract, areas and systems from pyproj, points in outlines from shapely, files from rasterio; Student's
-quantile and the rest are written here. Prints JSON: what agrees and how closely, what differs, and what it
-could not check. Exit status 0 when nothing differs, 1 when something does, 2 when the run cannot be computed.
+from exactextract, areas and systems from pyproj, points in outlines from shapely, files from rasterio;
+Student's quantile and the rest are written here. Prints JSON: what agrees and how closely, what differs, and
+what it could not check. Exit status 0 when nothing differs, 1 when something does, 2 when the run cannot be
+computed.
 
 BUNDLE is the zip archive or its folder unpacked. Needs: numpy, rasterio, exactextract, shapely, pyproj.
 """
@@ -332,7 +333,7 @@ def student_quantile(two_sided: float, df: int) -> float:
         x = np.linspace(0, t, 20_001)
         log = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - 0.5 * math.log(df * math.pi)
         y = np.exp(log - (df + 1) / 2 * np.log1p(x**2 / df))
-        return 2 * float(y[0] + y[-1] + 4 * y[1:-1:2].sum() + 2 * y[2:-1:2].sum()) * (x[1] / 3)
+        return 2 * float(y[0] + y[-1] + 4 * y[1:-1:2].sum() + 2 * y[2:-1:2].sum()) * float(x[1] / 3)
 
     low, high = 0.0, 1.0
     while inside(high) < two_sided:
