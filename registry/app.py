@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from registry import problem
 from registry.accounts import routes as accounts
 from registry.catalogue import ACTS
+from registry.estimates import method_routes as methods
 from registry.estimates import raster_routes as rasters
 from registry.estimates import routes as estimates
 from registry.evidence import routes as evidence
@@ -51,6 +52,7 @@ ROOMS: Final[tuple[APIRouter, ...]] = (
     projects.router,
     contested.router,
     rasters.router,
+    methods.router,
     estimates.router,
     verification.router,
     issuance.router,

@@ -17,9 +17,8 @@ from registry.estimates.methods.version import METHODS, Biomass, ChangeEstimator
 RUN_METHOD, EQUATION = "run method", "equation"
 
 HOW: Final = (
-    "SHA-256, in hexadecimal, of the canonical JSON of `record`: keys sorted, no spaces, UTF-8 (RFC 8785; "
-    "there are no floats). The digests under `parameter_tables` are those of the tables' `document`, computed "
-    "alike."
+    "SHA-256, in hexadecimal, of the canonical JSON of `record`: keys sorted, no spaces, UTF-8 (RFC 8785; there "
+    "are no floats). The digests under `parameter_tables` are of the tables' `document`, computed alike."
 )
 
 _FOREST: Final = ("森林经营", "Forest management")
@@ -90,7 +89,9 @@ def _entry_of_equation(equation: Equation) -> dict[str, object]:
 
 def _marks(tables: Iterable[str]) -> dict[str, int]:
     """How many rows of the tables have which mark."""
-    count = Counter(str(row["mark"]) for name in tables for row in _rows(name))
+    count = Counter(
+        row[key] for name in tables for row in _rows(name) for key in ("mark", "growth_mark") if key in row
+    )
     return {mark: count[mark] for mark in ("S", "P", "A")}
 
 
