@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 
+from ledger.canonical import JsonValue
 from registry.documents.mapping import Ring
 
 
@@ -113,6 +114,7 @@ class RasterUsed:
     kind: str | None
     unit: str | None
     band: int | None
+    statement: int | None
     error_model: Mapping[str, str] | None
     licence: str | None
     attribution: str | None
@@ -176,6 +178,16 @@ class PlotChangeFact:
 
 
 @dataclass(frozen=True, slots=True)
+class PlotChanged:
+    """What one plot measured: its change, tC/ha, and that of the raster there, t/ha."""
+
+    plot: str
+    stratum: str
+    delta_tc_ha: Decimal
+    raster_delta_t_ha: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
 class TimeFact:
     """The plots' days beside the period's; `scale` is the factor that was applied."""
 
@@ -195,18 +207,40 @@ class ScreeningFact:
 
 
 @dataclass(frozen=True, slots=True)
+class OpinionCheck:
+    """A figure of the formulas, the same out of the draws, and how far apart they may be."""
+
+    name: str
+    formula: Decimal
+    drawn: Decimal
+    allowed: Decimal
+
+    @property
+    def agrees(self) -> bool:
+        return abs(self.drawn - self.formula) <= self.allowed
+
+
+@dataclass(frozen=True, slots=True)
 class SecondOpinion:
-    """The whole chain drawn many times (Monte Carlo): tCO2e; `level` is the share inside the interval."""
+    """The whole chain drawn many times (Monte Carlo). Quantiles by level ("0.05"), in tCO2e.
+
+    `below_credited` is the probability that the true net removal lies below what is credited,
+    `refused_share` the share of draws too uncertain to issue anything, `told` the record's own words, of
+    which the picture is drawn.
+    """
 
     draws: int
-    seed: str | None
-    mean_tco2e: Decimal | None
-    sd_tco2e: Decimal | None
-    low_tco2e: Decimal | None
-    high_tco2e: Decimal | None
-    level: Decimal | None
+    seed_sha256: str | None
+    agrees: bool
+    mean_tc_ha: Decimal | None
+    se_tc_ha: Decimal | None
     uncertainty_pct: Decimal | None
-    picture: str | None
+    change_tco2e: Mapping[str, Decimal]
+    net_tco2e: Mapping[str, Decimal]
+    refused_share: Decimal | None
+    below_credited: Decimal | None
+    checks: tuple[OpinionCheck, ...]
+    told: Mapping[str, JsonValue]
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,8 +292,19 @@ class ParameterRow:
 
 
 @dataclass(frozen=True, slots=True)
+class DeductionStep:
+    """Up to `up_to_pct` (None: without end) the rate is `rate`, or `share_of_u` of the uncertainty."""
+
+    up_to_pct: Decimal | None
+    rate: Decimal | None
+    share_of_u: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
 class MethodSheet:
-    """The method version of the run. `known`: this software has the very same one, so `rows` are its rows."""
+    """The method version of the run. `known`: its record says its rows, or this software has the very same
+    method; otherwise `rows` is empty.
+    """
 
     id: str
     sha256: str
@@ -268,7 +313,7 @@ class MethodSheet:
     biomass: str | None
     estimator: str | None
     deduction_rule: str | None
-    deduction_steps: tuple[tuple[Decimal | None, Decimal | None, Decimal | None], ...]
+    deduction_steps: tuple[DeductionStep, ...]
     tables: tuple[TableFact, ...]
     rows: tuple[ParameterRow, ...]
 
@@ -305,11 +350,16 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something about the plots that a run went on in spite of."""
+    """Something odd about the plots that a run went on in spite of; an outlier may have its owner's
+    answer.
+    """
 
     code: str
+    level: str
     plot: str | None
-    text: str
+    value: str
+    limit: str
+    answer: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +405,7 @@ class Report:
     plots: PlotsUsed | None
     strata: tuple[StratumFact, ...]
     change: PlotChangeFact | None
+    plot_changes: tuple[PlotChanged, ...] | None
     time: TimeFact | None
     second_opinion: SecondOpinion | None
     screening: ScreeningFact | None

@@ -240,9 +240,10 @@ def grouped(value: Decimal | int, places: int = 0) -> str:
 
 
 def significant(value: Decimal, digits: int = 5) -> str:
-    """A number to so many digits that count, at least three decimals: for means and errors."""
-    places = max(3, digits - 1 - value.adjusted()) if value else 3
-    return grouped(value, min(places, 8))
+    """A number to so many digits that count: for means and errors. A large one is shown whole."""
+    magnitude = value.adjusted() if value else 0
+    places = 0 if magnitude >= digits else min(max(3, digits - 1 - magnitude), 8)
+    return grouped(value, places)
 
 
 def mu(cm2: int) -> str:
@@ -261,6 +262,14 @@ def percent(ppm: int) -> str:
     """A share in parts per million as per cent, exact."""
     text = f"{Decimal(ppm) / 10_000:f}"
     return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
+
+
+def once(texts: Sequence[str], same: str) -> list[str]:
+    """Texts of a column, in which what stands right above is not said again."""
+    return [
+        same if n and text == texts[n - 1] and len(text) > len(same) + 6 else text
+        for n, text in enumerate(texts)
+    ]
 
 
 def cells(values: Sequence[Said]) -> tuple[Cell, ...]:

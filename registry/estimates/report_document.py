@@ -1,12 +1,12 @@
 """A report in words: `compose` turns the facts into the document that both renderers place."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from registry.estimates.report import LandParcel, PlotPlace, Report
+from registry.estimates.report import Finding, LandParcel, PlotPlace, Report
 from registry.estimates.report_blocks import (
     Block,
     Bullets,
@@ -28,6 +28,7 @@ from registry.estimates.report_blocks import (
     ha,
     m2,
     mu,
+    once,
     percent,
 )
 from registry.estimates.report_map import MapWords, colours, report_map_svg
@@ -37,9 +38,11 @@ from registry.estimates.report_measurement import (
     strata_section,
     uncertainty_section,
 )
-from registry.estimates.report_sheet import inputs_section, method_section
+from registry.estimates.report_sheet import inputs_section, method_section, same_as_above
 from registry.estimates.report_words import (
     CHECKS,
+    FINDINGS,
+    LEVELS,
     PARAMETERS,
     SOFTWARE,
     STAMPS,
@@ -93,7 +96,7 @@ def compose(report: Report, language: Language) -> Document:
             chain_section(report, say),
             _outcome_section(report, say),
             strata_section(report, say),
-            uncertainty_section(report, say, _opinion_picture(report, say)),
+            uncertainty_section(report, say),
             screening_section(report, say),
             inputs_section(report, say),
             method_section(report, say),
@@ -274,7 +277,8 @@ def _land_section(report: Report, say: Speaker) -> Section:
                 svg,
                 say("按林分类型着色的地块图", "map of the parcels by stand type"),
                 say(
-                    "数字为地块序号（太小的地块不标）。坐标系 CGCS2000（EPSG:4490），经纬度为十进制度，上为北。",
+                    "数字为地块序号（太小的地块不标）。坐标系 CGCS2000（EPSG:4490），"
+                    "经纬度为十进制度，上为北。",
                     "Numbers are those of the parcels; small ones have none. Frame CGCS2000 (EPSG:4490), "
                     "decimal degrees, north is up.",
                 ),
@@ -494,6 +498,7 @@ def _attestation_section(report: Report, say: Speaker) -> Section:
             verifier=outcome.verifier,
         )
     )
+    sources = once([source(say, one.source) for one in report.attested], same_as_above(say))
     table = Table(
         columns=(
             Column(say("参数表", "table"), share=2),
@@ -507,10 +512,10 @@ def _attestation_section(report: Report, say: Speaker) -> Section:
                     _table_name(one.table, say),
                     _row_name(one.table, one.code, say),
                     Cell(one.mark, strong=True, tone="bad" if one.mark == "A" else "warn"),
-                    source(say, one.source),
+                    where,
                 )
             )
-            for one in report.attested
+            for one, where in zip(report.attested, sources, strict=True)
         ),
         caption=say("须由核查机构认定的行", "Rows that a verifier answers for"),
     )
@@ -597,7 +602,7 @@ def _warnings(report: Report, say: Speaker) -> Iterator[Cell]:
         yield Cell(say("样地一致性检查：未记录。", "Checks of the plots: not recorded."), tone="quiet")
     for finding in report.findings or ():
         plot = say("样地 {plot}：", "plot {plot}: ", plot=finding.plot) if finding.plot else ""
-        yield Cell(f"{plot}{finding.code}", tone="warn")
+        yield Cell(f"{plot}{_finding(finding, say)}", tone=_FINDING_TONES.get(finding.level, "warn"))
     if report.project_emissions_kg == 0 and report.leakage_kg == 0:
         yield Cell(
             say(
@@ -605,6 +610,19 @@ def _warnings(report: Report, say: Speaker) -> Iterator[Cell]:
                 "The owner states that there were neither project emissions nor leakage.",
             )
         )
+
+
+_FINDING_TONES: Final[Mapping[str, Tone]] = {"error": "bad", "outlier": "warn"}
+
+
+def _finding(finding: Finding, say: Speaker) -> str:
+    """What is odd, by how much, and what the owner says to it."""
+    said = f"{word(say, LEVELS, finding.level)} · {word(say, FINDINGS, finding.code)}"
+    if finding.value:
+        said += f" ({finding.value}{f'; {finding.limit}' if finding.limit else ''})"
+    if finding.level == "outlier":
+        said += say("；业主说明：", "; the owner's answer: ") + (finding.answer or say("无", "none"))
+    return said
 
 
 UNCHECKED: Final = (
@@ -703,12 +721,3 @@ def _signatures_section(say: Speaker) -> Section:
             ),
         ),
     )
-
-
-def _opinion_picture(report: Report, say: Speaker) -> Picture | None:
-    """The Monte Carlo's picture, where the record keeps its draws."""
-    found = report.second_opinion
-    if found is None or found.picture is None:
-        return None
-    alt = say("抽样结果的分布", "distribution of the draws")
-    return Picture(found.picture, alt, alt, 80)

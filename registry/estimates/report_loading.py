@@ -5,7 +5,7 @@ What became of a run (the verifier's statement, the issuance) is known to later 
 """
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -26,7 +26,7 @@ from registry.clock import from_milliseconds
 from registry.documents.mapping import Ring
 from registry.documents.statement import outline_ring
 from registry.estimates.methods.errors import MethodRefusal
-from registry.estimates.models import EstimateRun, PlotFile, Raster
+from registry.estimates.models import EstimateRun, PlotFile, RasterStatement
 from registry.estimates.rasters import FOREST_CLASSES, READERS, file_sha256, plots_path
 from registry.estimates.report import (
     LandCoverUsed,
@@ -38,14 +38,16 @@ from registry.estimates.report import (
     RasterUsed,
     Report,
     Subject,
+    plain_decimal,
 )
+from registry.estimates.report_method import read_method
 from registry.estimates.report_reading import (
     Part,
     read_attested,
     read_chain,
     read_change,
     read_findings,
-    read_method,
+    read_plot_changes,
     read_screening,
     read_second_opinion,
     read_strata,
@@ -150,7 +152,6 @@ def load_report(
     project = load_project(session, period.project_id)
     outcome = outcomes.of_run(session, run)
     parcels = _parcels(session, record, sight)
-    proven = results.text("tier") == "verified"
     stated = _stated_index(run, period, project, outcome)
     rasters = tuple(_raster(session, one) for one in inputs.parts("rasters"))
     return Report(
@@ -176,19 +177,20 @@ def load_report(
         parcels=parcels,
         rasters=rasters,
         land_covers=tuple(
-            LandCoverUsed(one.name, one.product, FOREST_CLASSES.get(one.product))
-            for one in rasters
-            if one.name.startswith("land_cover")
+            LandCoverUsed(one.text("name"), one.text("product"), _forest_classes(one))
+            for one in inputs.parts("rasters")
+            if one.text("name").startswith("land_cover")
         ),
         plots=_plots(session, installed.home, record, sight),
         strata=read_strata(record),
         change=read_change(record),
+        plot_changes=read_plot_changes(record),
         time=read_time(record),
         second_opinion=read_second_opinion(record),
         screening=read_screening(record),
         chain=read_chain(record),
         terms=read_terms(inputs),
-        method=read_method(inputs, tuple(sorted({one.stand_type for one in parcels})), proven),
+        method=read_method(record, {one.stand_type for one in parcels}),
         attested=read_attested(record),
         attestation_sha256=run.attestation_sha256,
         outcome=outcome,
@@ -330,32 +332,51 @@ def _rings(version: ParcelVersion, exact: bool, masked: bool) -> tuple[Ring, ...
 
 
 def _raster(session: Session, given: Part) -> RasterUsed:
-    """What the record says of a raster, and what its row adds."""
-    row: Any = session.get(Raster, given.text("sha256"))
-    grid: dict[str, Any] = getattr(row, "grid", None) or {}
-
-    def of_row(name: str) -> Any:
-        return getattr(row, name, None)
-
-    model = given.value.get("error_model") or of_row("error_model")
-    size = grid.get("dx"), grid.get("dy")
+    """What the record says of a raster, and what its statement adds: the one of the run, else the newest."""
+    version = given.whole_or_none("statement")
+    said = _statement(session, given.text("sha256"), version)
+    grid = given.part("grid").value or (said.file.grid if said is not None else {})
+    model = given.value.get("error_model") or (None if said is None else said.error_model)
     return RasterUsed(
         name=given.text("name"),
         sha256=given.text("sha256"),
         product=given.text("product"),
         taken_on=given.text("taken_on"),
-        kind=of_row("kind"),
-        unit=given.text_or_none("unit") or of_row("unit"),
-        band=given.whole_or_none("band") or of_row("band"),
-        error_model={str(k): str(v) for k, v in model.items() if v is not None}
+        kind=given.text_or_none("kind") or (None if said is None else said.kind),
+        unit=given.text_or_none("unit") or (None if said is None else said.unit),
+        band=given.whole_or_none("band") or (None if said is None else said.band),
+        statement=version,
+        error_model={str(name): str(value) for name, value in model.items() if value is not None}
         if isinstance(model, dict)
-        else ({"kind": str(model)} if model else None),
-        licence=of_row("licence"),
-        attribution=of_row("attribution") or of_row("source"),
-        crs=grid.get("crs"),
-        resolution=None if None in size else f"{Decimal(str(size[0])):f} × {Decimal(str(size[1])):f}",
-        file_name=of_row("file_name"),
+        else None,
+        licence=given.text_or_none("licence") or (None if said is None else said.licence),
+        attribution=None if said is None else said.attribution or said.source,
+        crs=None if grid.get("crs") is None else str(grid["crs"]),
+        resolution=_resolution(grid),
+        file_name=None if said is None else said.file.file_name,
     )
+
+
+def _statement(session: Session, sha256: str, version: int | None) -> RasterStatement | None:
+    wanted = sa.select(RasterStatement).where(RasterStatement.sha256 == sha256)
+    if version is not None:
+        wanted = wanted.where(RasterStatement.version == version)
+    return session.scalars(wanted.order_by(RasterStatement.version.desc()).limit(1)).first()
+
+
+def _resolution(grid: Mapping[str, Any]) -> str | None:
+    size = [grid.get(name) for name in ("dx", "dy")]
+    if None in size:
+        return None
+    return " × ".join(plain_decimal(Decimal(str(one))) for one in size)
+
+
+def _forest_classes(given: Part) -> tuple[int, ...] | None:
+    """The classes that the record says; a record of version 1 takes those of the product."""
+    listed = given.value.get("forest_classes")
+    if isinstance(listed, list):
+        return tuple(int(str(one)) for one in listed)
+    return FOREST_CLASSES.get(given.text("product"))
 
 
 def _plots(session: Session, home: Home, record: Part, sight: Sight) -> PlotsUsed | None:

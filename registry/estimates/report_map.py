@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
+import shapely
+from shapely.geometry import Point, Polygon
+
 from registry.documents.mapping import DEGREE, ECCENTRICITY_2, SEMI_MAJOR_M, Position, Ring
 from registry.estimates.report import LandParcel, PlotPlace
 
@@ -19,7 +22,7 @@ WIDTH: Final = 760.0
 TALLEST, LOWEST = 820.0, 300.0
 LEFT, RIGHT, TOP, BOTTOM = 62.0, 14.0, 10.0, 26.0
 SMALL, USUAL = 10.0, 12.0
-LEGEND_ROW, LEGEND_COLUMNS = 20.0, 4
+LEGEND_ROW: Final = 20.0
 PLOT_RADIUS: Final = 2.6
 SWATCHES: Final = (
     "#1f6b4a", "#b9d98c", "#d9a441", "#7fb2c9", "#8d6aa8", "#e8d9a0", "#5c7d2e", "#c96f4a", "#a9c7b5",
@@ -76,7 +79,8 @@ def report_map_svg(parcels: Sequence[LandParcel], plots: Sequence[PlotPlace], wo
     if not positions:
         return None
     frame, swatches = _frame(positions), colours(list(words.stand_types))
-    rows = math.ceil((len(words.stand_types) + bool(plots)) / LEGEND_COLUMNS)
+    places = [(frame.x(one.lon_deg * DEGREE), frame.y(one.lat_deg * DEGREE)) for one in plots]
+    rows = math.ceil((len(words.stand_types) + bool(plots)) / _columns(words))
     height = frame.bottom + BOTTOM + rows * LEGEND_ROW + 8
     parts = [
         (
@@ -88,8 +92,8 @@ def report_map_svg(parcels: Sequence[LandParcel], plots: Sequence[PlotPlace], wo
         f'<rect width="{_number(WIDTH)}" height="{_number(height)}" fill="#ffffff"/>',
         *_graticule(frame),
         *(_parcel(frame, parcel, swatches.get(parcel.stand_type, PALE)) for parcel in drawn),
-        *(_plot(frame.x(one.lon_deg * DEGREE), frame.y(one.lat_deg * DEGREE)) for one in plots),
-        *(_label(frame, parcel) for parcel in drawn),
+        *(_plot(x, y) for x, y in places),
+        *(_label(frame, parcel, places) for parcel in drawn),
         _border(frame),
         _scale_bar(frame),
         _north_arrow(frame),
@@ -177,19 +181,26 @@ def _plot(x: float, y: float) -> str:
     )
 
 
-def _label(frame: _Frame, parcel: LandParcel) -> str:
-    """The parcel's number in the middle of its largest ring, if that is big enough to hold it."""
-    ring = max(parcel.rings or (), key=lambda one: abs(_double_area(one)))
-    xs, ys = [frame.x(lon) for lon, _ in ring], [frame.y(lat) for _, lat in ring]
+def _label(frame: _Frame, parcel: LandParcel, plots: Sequence[tuple[float, float]]) -> str:
+    """The parcel's number at the widest place inside it, if it fits; beside a plot, not on it."""
+    largest = max(parcel.rings or (), key=lambda one: abs(_double_area(one)))
+    ring = Polygon([(frame.x(lon), frame.y(lat)) for lon, lat in largest])
     text = str(parcel.number)
-    if max(xs) - min(xs) < 0.62 * SMALL * len(text) + 4 or max(ys) - min(ys) < SMALL + 3:
+    half = 0.31 * SMALL * len(text) + 1
+    widest = shapely.maximum_inscribed_circle(ring if ring.is_valid else ring.buffer(0), tolerance=0.5)
+    if widest.is_empty or widest.length < math.hypot(half, SMALL * 0.4):
         return ""
-    x, y = (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2 + SMALL * 0.35
+    x, y = widest.coords[0]
+    for step in (0.0, -9.0, 9.0, -14.0, 14.0):
+        if all(abs(px - x) > half + 4 or abs(py - y - step) > SMALL * 0.4 + 4 for px, py in plots):
+            y += step if ring.contains(Point(x, y + step)) else 0.0
+            break
+    at, low = _number(x), _number(y + SMALL * 0.35)
     halo = (
-        f'<text x="{_number(x)}" y="{_number(y)}" text-anchor="middle" stroke="#ffffff" stroke-width="2.6" '
+        f'<text x="{at}" y="{low}" text-anchor="middle" stroke="#ffffff" stroke-width="2.6" '
         f'stroke-opacity="0.85" stroke-linejoin="round" aria-hidden="true">{text}</text>'
     )
-    return halo + _text(x, y, text, "middle", INK)
+    return halo + _text(x, y + SMALL * 0.35, text, "middle", INK)
 
 
 def _double_area(ring: Ring) -> int:
@@ -238,14 +249,15 @@ def _north_arrow(frame: _Frame) -> str:
 
 def _legend(frame: _Frame, words: MapWords, swatches: Mapping[str, str], *, with_plots: bool) -> list[str]:
     parts = []
-    column = (frame.right - LEFT) / LEGEND_COLUMNS
+    columns = _columns(words)
+    column = (frame.right - LEFT) / columns
     entries: list[tuple[str | None, str]] = [
         (swatches[code], label) for code, label in words.stand_types.items()
     ]
     entries += [(None, words.plot)] if with_plots else []
     for n, (colour, label) in enumerate(entries):
-        x = LEFT + n % LEGEND_COLUMNS * column
-        y = frame.bottom + BOTTOM + n // LEGEND_COLUMNS * LEGEND_ROW + 12
+        x = LEFT + n % columns * column
+        y = frame.bottom + BOTTOM + n // columns * LEGEND_ROW + 12
         if colour is None:
             parts.append(_plot(x + 8, y - 4))
         else:
@@ -255,6 +267,14 @@ def _legend(frame: _Frame, words: MapWords, swatches: Mapping[str, str], *, with
             )
         parts.append(_text(x + 22, y, label, "start", INK, USUAL))
     return parts
+
+
+def _columns(words: MapWords) -> int:
+    """As many columns of the legend as its longest name leaves room for; Chinese letters are twice as wide."""
+    longest = max(
+        (sum(1 + (ord(one) > 0x2E7F) for one in name) for name in words.stand_types.values()), default=1
+    )
+    return max(1, min(5, int((WIDTH - LEFT - RIGHT) / (longest * USUAL * 0.56 + 36))))
 
 
 def _text(x: float, y: float, text: str, anchor: str, fill: str, size: float = SMALL) -> str:

@@ -1,9 +1,9 @@
 """The sections of a report that say what was measured: strata, uncertainty, rasters alone, and E-C1."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
-from registry.estimates.report import ChainLine, Report, plain_decimal
+from registry.estimates.report import ChainLine, Report, SecondOpinion, plain_decimal
 from registry.estimates.report_blocks import (
     Block,
     Callout,
@@ -12,7 +12,6 @@ from registry.estimates.report_blocks import (
     Facts,
     Formula,
     Paragraph,
-    Picture,
     Section,
     Speaker,
     Table,
@@ -22,7 +21,8 @@ from registry.estimates.report_blocks import (
     percent,
     significant,
 )
-from registry.estimates.report_words import ESTIMATORS, stand_type, word
+from registry.estimates.report_pictures import opinion_pictures, strata_pictures
+from registry.estimates.report_words import ESTIMATORS, OPINION_CHECKS, stand_type, word
 
 CM2_PER_HA = 10**8
 KG_PER_T = 1000
@@ -332,6 +332,7 @@ def strata_section(report: Report, say: Speaker) -> Section:
             ),
             "quiet",
         ),
+        *strata_pictures(report, say),
     ]
     return Section("strata", title, tuple(blocks))
 
@@ -360,7 +361,7 @@ def _strata_rows(report: Report, say: Speaker) -> Iterator[tuple[Cell, ...]]:
         )
 
 
-def uncertainty_section(report: Report, say: Speaker, picture: Picture | None = None) -> Section:
+def uncertainty_section(report: Report, say: Speaker) -> Section:
     blocks: list[Block] = []
     change = report.change
     if change is None:
@@ -386,8 +387,7 @@ def uncertainty_section(report: Report, say: Speaker, picture: Picture | None = 
             ),
         ]
     blocks += _second_opinion(report, say)
-    if picture is not None:
-        blocks.append(picture)
+    blocks += opinion_pictures(report, say)
     return Section("uncertainty", say("不确定性", "Uncertainty"), tuple(blocks))
 
 
@@ -463,34 +463,79 @@ def _second_opinion(report: Report, say: Speaker) -> Iterator[Block]:
     if found is None:
         yield Facts(((label, say.unknown),))
         return
-    level = say.unknown.text if found.level is None else f"{grouped(found.level * 100, 0)} %"
+    formula_u = report.change.uncertainty_pct if report.change else None
     yield Facts(
         (
             (
                 label,
                 Cell(
                     say(
-                        "{n} 次抽样（种子 {seed}）",
-                        "{n} draws (seed {seed})",
+                        "对样地有放回抽样 {n} 次，整条计算链逐次重算",
+                        "plots drawn again {n} times, the whole chain computed each time",
                         n=grouped(found.draws),
-                        seed=found.seed or "—",
                     )
                 ),
             ),
-            (say("均值", "mean"), say.tonnes(found.mean_tco2e)),
-            (say("标准差", "standard deviation"), say.tonnes(found.sd_tco2e)),
             (
-                say("区间（{level}）", "interval ({level})", level=level),
-                Cell(f"[{say.tonnes(found.low_tco2e).text}; {say.tonnes(found.high_tco2e).text}]"),
+                say("随机种子（输入摘要）", "seed (digest of the inputs)"),
+                say.either(found.seed_sha256, code=True),
             ),
             (
                 say("相对不确定性：抽样 / 公式", "relative uncertainty: draws / formula"),
                 Cell(
-                    f"{say.figure(found.uncertainty_pct, 4, '%').text} / "
-                    f"{say.figure(report.change.uncertainty_pct if report.change else None, 4, '%').text}"
+                    f"{say.figure(found.uncertainty_pct, 4, '%').text} / {say.figure(formula_u, 4, '%').text}"
                 ),
             ),
+            *_quantiles(say("变化量分位数", "quantiles of the change"), found.change_tco2e),
+            *_quantiles(say("净减排量分位数", "quantiles of the net removal"), found.net_tco2e),
+            (
+                say("真实净减排量低于估算量的概率", "probability that the true net removal is below"),
+                say.figure(None if found.below_credited is None else found.below_credited * 100, 1, "%"),
+            ),
+            (
+                say("过于不确定而不得签发的抽样", "draws too uncertain to issue anything"),
+                say.figure(None if found.refused_share is None else found.refused_share * 100, 2, "%"),
+            ),
+            (
+                say("两种方法", "formulas and draws"),
+                Cell(say("相符", "agree"), tone="good")
+                if found.agrees
+                else Cell(say("不符，须说明", "differ: to be explained"), tone="bad", strong=True),
+            ),
         )
+    )
+    yield _opinion_checks(found, say)
+
+
+def _quantiles(label: str, found: Mapping[str, Decimal]) -> Iterator[tuple[str, Cell]]:
+    if found:
+        ordered = sorted(found.items(), key=lambda one: Decimal(one[0]))
+        said = "; ".join(f"{grouped(Decimal(at) * 100, 0)} %: {grouped(one, 0)}" for at, one in ordered)
+        yield label, Cell(f"{said} tCO2e")
+
+
+def _opinion_checks(found: SecondOpinion, say: Speaker) -> Table:
+    return Table(
+        columns=(
+            Column(say("数值", "figure"), share=3),
+            Column(say("公式", "formula"), "right", 2),
+            Column(say("抽样", "draws"), "right", 2),
+            Column(say("允许相差", "may differ by"), "right", 2),
+            Column(say("结果", "result")),
+        ),
+        rows=tuple(
+            cells(
+                (
+                    word(say, OPINION_CHECKS, one.name),
+                    *(significant(value) for value in (one.formula, one.drawn, one.allowed)),
+                    Cell(say("相符", "agrees"), tone="good")
+                    if one.agrees
+                    else Cell(say("不符", "differs"), tone="bad", strong=True),
+                )
+            )
+            for one in found.checks
+        ),
+        caption=say("公式与抽样", "Formulas beside draws"),
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC
 from pathlib import Path
 from typing import Any, Final
+from xml.etree.ElementTree import fromstring
 
 import typst
 
@@ -46,7 +47,5 @@ def render_pdf(document: Document, font_dirs: Sequence[Path] = ()) -> bytes:
 
 def _require_picture(picture: Picture, font_dirs: Sequence[Path]) -> None:
     """The words inside a picture, too."""
-    from xml.etree import ElementTree as tree  # our own SVG, never a stranger's
-
-    for element in tree.fromstring(picture.svg).iter():  # noqa: S314
+    for element in fromstring(picture.svg).iter():  # noqa: S314 - our own SVG, never a stranger's
         require_glyphs((element.text or "").strip(), "map", font_dirs)

@@ -6,23 +6,19 @@ None. So an old record, or one that says more than this reader knows, still make
 
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any
 
 from ledger.canonical import JsonValue, decode
 from ledger.errors import NotCanonical
-from registry.estimates.methods import MethodVersion, method_version
-from registry.estimates.methods.errors import MethodRefusal, UnknownMethod
 from registry.estimates.report import (
     AttestedRow,
     ChainLine,
     Finding,
-    MethodSheet,
-    ParameterRow,
+    OpinionCheck,
+    PlotChanged,
     PlotChangeFact,
     ScreeningFact,
     SecondOpinion,
     StratumFact,
-    TableFact,
     TermsFact,
     TimeFact,
 )
@@ -118,6 +114,10 @@ class Part:
             raise self.fault(name)
         return number
 
+    def decimals(self) -> dict[str, Decimal]:
+        """Decimals by name, of an object that holds nothing else."""
+        return {name: self.decimal(name) for name in self.value}
+
     def said(self) -> dict[str, str]:
         """The plain values as texts, by name."""
         return {
@@ -160,6 +160,22 @@ def read_change(record: Part) -> PlotChangeFact | None:
     )
 
 
+def read_plot_changes(record: Part) -> tuple[PlotChanged, ...] | None:
+    """The change of every plot used; None where the record has only their strata."""
+    evidence = record.part("evidence")
+    if not evidence.has("plots"):
+        return None
+    return tuple(
+        PlotChanged(
+            plot=one.text("plot_id"),
+            stratum=one.text("stratum"),
+            delta_tc_ha=one.decimal("delta_tc_ha"),
+            raster_delta_t_ha=one.decimal_or_none("raster_delta_t_ha"),
+        )
+        for one in evidence.parts("plots")
+    )
+
+
 def read_time(record: Part) -> TimeFact | None:
     time = record.part("evidence").part("time")
     if not time.value:
@@ -188,16 +204,24 @@ def read_second_opinion(record: Part) -> SecondOpinion | None:
     found = record.part("evidence").part("second_opinion")
     if not found.value:
         return None
+    change = found.part("change_quantiles_tco2e").decimals()
     return SecondOpinion(
         draws=found.whole("draws"),
-        seed=found.said().get("seed"),
-        mean_tco2e=found.decimal_or_none("mean_tco2e"),
-        sd_tco2e=found.decimal_or_none("sd_tco2e"),
-        low_tco2e=found.decimal_or_none("low_tco2e"),
-        high_tco2e=found.decimal_or_none("high_tco2e"),
-        level=found.decimal_or_none("level"),
+        seed_sha256=found.text_or_none("seed_sha256"),
+        agrees=found.value.get("agrees") is True,
+        mean_tc_ha=found.decimal_or_none("mean_tc_ha"),
+        se_tc_ha=found.decimal_or_none("se_tc_ha"),
         uncertainty_pct=found.decimal_or_none("uncertainty_pct"),
-        picture=None,
+        change_tco2e=change,
+        net_tco2e=found.part("net_quantiles_tco2e").decimals(),
+        refused_share=found.decimal_or_none("refused_share"),
+        below_credited=found.decimal_or_none("p_true_below_credited"),
+        checks=tuple(
+            OpinionCheck(name, check.decimal("formula"), check.decimal("drawn"), check.decimal("allowed"))
+            for name in sorted(found.part("checks").value)
+            for check in [found.part("checks").part(name)]
+        ),
+        told=dict(found.value),
     )
 
 
@@ -242,104 +266,13 @@ def read_findings(record: Part) -> tuple[Finding, ...] | None:
     if not evidence.has("findings"):
         return None
     return tuple(
-        Finding(one.text("code"), one.text_or_none("plot"), one.text_or_none("message") or "")
+        Finding(
+            code=one.text("code"),
+            level=one.text_or_none("level") or "warning",
+            plot=one.text_or_none("plot"),
+            value=one.text_or_none("value") or "",
+            limit=one.text_or_none("limit") or "",
+            answer=one.text_or_none("answer"),
+        )
         for one in evidence.parts("findings")
     )
-
-
-# ---- the method --------------------------------------------------------------------------------------------
-
-_FACTORS = (
-    ("wood_density", "t/m³"),
-    ("bef", "1"),
-    ("root_shoot", "1"),
-    ("carbon_fraction", "tC/t"),
-)
-_SETTINGS_OF_PLOTS = ("reliability", "min_plots_per_stratum", "max_plot_date_offset_days")
-_SETTINGS_OF_RASTERS = ("min_valid_area_share", "rho_space", "rho_time", "z_value")
-_SETTINGS_OF_LINEAR = ("min_linear_volume_m3_ha",)
-
-
-def read_method(inputs: Part, stand_types: tuple[str, ...], proven: bool) -> MethodSheet:
-    """The method sheet: the rows of this software's tables where they are those of the run, else none."""
-    id_, sha256, digests = (
-        inputs.text("method"),
-        inputs.text("method_sha256"),
-        inputs.part("parameter_tables"),
-    )
-    try:
-        ours = method_version(id_)
-    except UnknownMethod:
-        ours = None
-    known = ours is not None and ours.digest() == sha256
-    tables = tuple(
-        TableFact(name, _version(ours, name, digest), digest) for name, digest in digests.said().items()
-    )
-    if ours is None or not known:
-        return MethodSheet(id_, sha256, False, None, None, None, None, (), tables, ())
-    return MethodSheet(
-        id=id_,
-        sha256=sha256,
-        known=True,
-        code_version=ours.code_version,
-        biomass=ours.biomass.value,
-        estimator=ours.estimator.value,
-        deduction_rule=ours.deduction_rule,
-        deduction_steps=tuple((one.up_to_pct, one.rate, one.share_of_u) for one in ours.rule.steps),
-        tables=tables,
-        rows=tuple(_rows(ours, stand_types, proven)),
-    )
-
-
-def _version(ours: MethodVersion | None, name: str, digest: str) -> str | None:
-    table: Any = getattr(ours.parameters, _ATTRIBUTES.get(name, name), None) if ours is not None else None
-    return table.version if table is not None and table.digest() == digest else None
-
-
-_ATTRIBUTES = {"estimation_rules": "settings"}
-
-
-def _rows(ours: MethodVersion, stand_types: tuple[str, ...], proven: bool) -> list[ParameterRow]:
-    tables = ours.parameters
-    rows: list[ParameterRow] = []
-    for code in stand_types:
-        try:
-            row = tables.stand_types.row(code)
-        except MethodRefusal:
-            continue
-        rows += [
-            ParameterRow(
-                "stand_types", code, name, f"{getattr(row.factors, name):g}", unit, row.source, row.mark
-            )
-            for name, unit in _FACTORS
-        ]
-        if ours.biomass.value == "E-F2":
-            line = tables.linear_biomass.row(code)
-            rows += [
-                ParameterRow("linear_biomass", code, "a", f"{line.a:g}", "t/m³", line.source, line.mark),
-                ParameterRow("linear_biomass", code, "b", f"{line.b:g}", "t/ha", line.source, line.mark),
-            ]
-    rule = ours.rule
-    for step in rule.steps:
-        bound = "" if step.up_to_pct is None else f"U ≤ {step.up_to_pct} %"
-        value = step.rate if step.rate is not None else f"{step.share_of_u} × U"
-        rows.append(
-            ParameterRow("deduction_rules", rule.code, bound, f"{value}", "1", rule.source, rule.mark)
-        )
-    used = _SETTINGS_OF_RASTERS + (_SETTINGS_OF_PLOTS if proven else ())
-    used += _SETTINGS_OF_LINEAR if ours.biomass.value == "E-F2" else ()
-    for code in used:
-        setting = tables.settings.rows.get(code)
-        if setting is not None:
-            rows.append(
-                ParameterRow(
-                    "estimation_rules",
-                    code,
-                    "",
-                    f"{setting.value}",
-                    setting.unit,
-                    setting.source,
-                    setting.mark,
-                )
-            )
-    return rows

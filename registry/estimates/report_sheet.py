@@ -1,6 +1,7 @@
 """The sections of a report that say what went in: rasters, plots, land cover, method and parameters."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 from registry.estimates.report import MethodSheet, ParameterRow, RasterUsed, Report
 from registry.estimates.report_blocks import (
@@ -16,6 +17,7 @@ from registry.estimates.report_blocks import (
     Tone,
     cells,
     grouped,
+    once,
     percent,
 )
 from registry.estimates.report_words import (
@@ -50,7 +52,7 @@ def inputs_section(report: Report, say: Speaker) -> Section:
                 Column(say("日期", "date")),
                 Column(say("单位", "unit")),
                 Column(say("波段", "band"), "right"),
-                Column(say("坐标系，像元", "frame, pixel"), share=2),
+                Column(say("坐标系，像元", "frame, pixel"), share=3),
                 Column(say("误差模型", "error model"), share=3),
                 Column(say("许可", "licence"), share=2),
             ),
@@ -84,21 +86,30 @@ def _raster_row(raster: RasterUsed, say: Speaker) -> tuple[Cell, ...]:
 
 
 def _error_model(raster: RasterUsed, say: Speaker) -> Cell:
+    """How a pixel's error is known, and, where it is, how errors go together."""
     model = raster.error_model
     if not model:
         return say.unknown
-    kind = word(say, ERROR_MODELS, model.get("kind", ""))
-    more = [
-        f"{word(say, ERROR_FIELDS, name)} {value[:16]}"
-        for name, value in sorted(model.items())
-        if name != "kind" and name in ERROR_FIELDS
-    ]
-    return Cell(say("；", "; ").join([kind, *more]))
+    kind = model.get("kind", "")
+    told = [word(say, ERROR_MODELS, kind)]
+    for name, value in sorted(model.items()):
+        if name not in ERROR_FIELDS or kind == "none":
+            continue
+        share = name.startswith("rho_") or name in ("ppm", "relative_ppm")
+        told.append(f"{word(say, ERROR_FIELDS, name)} {ratio(int(value)) if share else value[:16]}")
+    return Cell(say("；", "; ").join(told))
 
 
 def _licence(raster: RasterUsed, say: Speaker) -> Cell:
+    """Who made it and under which terms, in its maker's words."""
     parts = [part for part in (raster.licence, raster.attribution) if part]
     return Cell(" · ".join(parts), code=True) if parts else say.unknown
+
+
+def ratio(ppm: int) -> str:
+    """Parts per million as a decimal share."""
+    text = f"{Decimal(ppm).scaleb(-6):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _digests(report: Report, say: Speaker) -> Iterator[tuple[Cell, ...]]:
@@ -259,16 +270,22 @@ def _steps(sheet: MethodSheet, say: Speaker) -> str:
     if not sheet.deduction_steps:
         return say.unknown.text
     parts = []
-    for bound, rate, share in sheet.deduction_steps:
-        value = f"{grouped(rate * 100, 0)} %" if rate is not None else f"{share} × U"
-        parts.append(f"U ≤ {bound} %: {value}" if bound is not None else say("其余", "else") + f": {value}")
-    if sheet.deduction_steps[-1][0] is not None:
-        parts.append(f"U > {sheet.deduction_steps[-1][0]} %: " + say("不得签发", "nothing is issued"))
+    for step in sheet.deduction_steps:
+        value = f"{step.share_of_u} × U" if step.rate is None else f"{grouped(step.rate * 100, 0)} %"
+        bound = say("其余", "else") if step.up_to_pct is None else f"U ≤ {step.up_to_pct} %"
+        parts.append(f"{bound}: {value}")
+    last = sheet.deduction_steps[-1].up_to_pct
+    if last is not None:
+        parts.append(f"U > {last} %: " + say("不得签发", "nothing is issued"))
     return ";  ".join(parts)
 
 
 def _parameters(report: Report, say: Speaker) -> Iterator[Block]:
     """Every number used, with value, unit, source and mark; what is not sure stands out."""
+    rows = report.method.rows
+    stands = tuple(row for row in rows if row.table == "stand_types")
+    if stands:
+        yield _stand_factors(stands, say)
     yield Table(
         columns=(
             Column(say("参数", "parameter"), share=4),
@@ -278,10 +295,10 @@ def _parameters(report: Report, say: Speaker) -> Iterator[Block]:
             Column(say("标记", "mark"), "center"),
         ),
         rows=(
-            *(_parameter_row(row, say) for row in report.method.rows),
+            *_parameter_rows([row for row in rows if row.table != "stand_types"], say),
             *_programme_rows(report, say),
         ),
-        caption=say("所用参数", "Parameters used"),
+        caption=say("所用其他参数与方案条款", "Other parameters used, and terms of the programme"),
     )
     yield Paragraph(
         say(
@@ -294,14 +311,62 @@ def _parameters(report: Report, say: Speaker) -> Iterator[Block]:
     )
 
 
-def _parameter_row(row: ParameterRow, say: Speaker) -> tuple[Cell, ...]:
+def _stand_factors(rows: tuple[ParameterRow, ...], say: Speaker) -> Table:
+    """The biomass factors: a row for each stand type, a column for each factor."""
+    names = list(dict.fromkeys(row.name for row in rows))
+    units = {row.name: row.unit for row in rows}
+    by_code: dict[str, dict[str, ParameterRow]] = {}
+    for row in rows:
+        by_code.setdefault(row.code, {})[row.name] = row
+    made = []
+    first = [next(iter(found.values())) for found in by_code.values()]
+    sources = once([source(say, one.source) for one in first], same_as_above(say))
+    for (code, found), one, where in zip(by_code.items(), first, sources, strict=True):
+        values = (Cell(found[name].value) if name in found else say.unknown for name in names)
+        mark = Cell(one.mark, strong=True, tone=MARK_TONES.get(one.mark, ""))
+        made.append((Cell(stand_type(say, code)), *values, Cell(where), mark))
+    return Table(
+        columns=(
+            Column(say("林分类型", "stand type"), share=3),
+            *(
+                Column(
+                    say(
+                        "{what}（{unit}）",
+                        "{what} ({unit})",
+                        what=word(say, PARAMETERS, name),
+                        unit=word(say, UNITS, units[name]),
+                    ),
+                    "right",
+                    2,
+                )
+                for name in names
+            ),
+            Column(say("来源", "source"), share=5),
+            Column(say("标记", "mark"), "center"),
+        ),
+        rows=tuple(made),
+        caption=say("所用林分参数", "Factors of the stand types used"),
+    )
+
+
+def same_as_above(say: Speaker) -> str:
+    return say("同上", "as above")
+
+
+def _parameter_rows(rows: list[ParameterRow], say: Speaker) -> Iterator[tuple[Cell, ...]]:
+    sources = once([source(say, row.source) for row in rows], same_as_above(say))
+    for row, where in zip(rows, sources, strict=True):
+        yield _parameter_row(row, where, say)
+
+
+def _parameter_row(row: ParameterRow, where: str, say: Speaker) -> tuple[Cell, ...]:
     tone = MARK_TONES.get(row.mark, "")
     return cells(
         (
             _parameter_name(row, say),
             row.value,
             word(say, UNITS, row.unit),
-            source(say, row.source),
+            where,
             Cell(row.mark, strong=True, tone=tone),
         )
     )
