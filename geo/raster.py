@@ -45,6 +45,8 @@ GRID_TOLERANCE_CELLS: Final = 1e-6
 BLOCK: Final = 512
 
 DTYPES: Final = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
+NEGATIVE_ZERO: Final = 65_534
+"""The stored number of a normalised file that stands for -0.0."""
 DECODE_TAG: Final = "TANHUI_DECODE"
 FILL_TAG: Final = "TANHUI_FILL"
 """Tags of a normalised file: "float32" says that its scaled uint16 stand for single-precision numbers; the
@@ -348,7 +350,9 @@ def _opened_once(path: str, sha256: str) -> RasterSource:
 
 def decoded(stored: NDArray[np.integer[Any]], scale: float) -> NDArray[np.float32]:
     """The single-precision numbers that scaled whole numbers stand for: one product, rounded once."""
-    return (stored * scale).astype(np.float32)
+    numbers: NDArray[np.float32] = (stored * scale).astype(np.float32)
+    numbers[stored == NEGATIVE_ZERO] = -0.0
+    return numbers
 
 
 def _is_value(values: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:

@@ -87,7 +87,8 @@ def scan(
     RasterWithoutValues, RasterValuesOutOfRange and RasterValuesNotWhole for what is not `expected`,
     RasterUnreadable, RasterBandMissing.
     """
-    seen = _Seen(nan_is_nodata=source.nodata is not None and math.isnan(source.nodata))
+    declared = source.nodata is not None and math.isnan(source.nodata)
+    seen = _Seen(nan_is_nodata=declared or source.band(band).decoded)
     digest: ValuesDigest | None = None
     total = block_count(source)
     for number, (_, _, window) in enumerate(blocks(source, band), start=1):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geo.kernels import compiled
-from geo.raster import BLOCK
+from geo.raster import BLOCK, NEGATIVE_ZERO
 
 __all__ = ["DECODED", "SCALED", "STORED", "class_block", "pack_block", "reduce_block", "spread_block"]
 
@@ -36,6 +36,8 @@ def _number(stored: float, mode: int, scale: float, offset: float) -> float:
         return np.float64(stored)
     if mode == SCALED:
         return np.float64(stored) * scale + offset
+    if stored == NEGATIVE_ZERO:
+        return -0.0
     return np.float64(np.float32(np.float64(stored) * scale))
 
 
