@@ -16,11 +16,13 @@ from registry.accounts import routes as accounts
 from registry.catalogue import ACTS
 from registry.estimates import method_routes as methods
 from registry.estimates import raster_routes as rasters
+from registry.estimates import report_routes as reports
 from registry.estimates import routes as estimates
 from registry.evidence import routes as evidence
 from registry.files import FileStore
 from registry.installation import Installation
 from registry.issuance import routes as issuance
+from registry.issuance.outcome import IssuedOutcomes
 from registry.market import routes as market
 from registry.parcels import import_routes as parcel_imports
 from registry.parcels import routes as parcels
@@ -54,6 +56,7 @@ ROOMS: Final[tuple[APIRouter, ...]] = (
     rasters.router,
     methods.router,
     estimates.router,
+    reports.report_router(IssuedOutcomes()),
     verification.router,
     issuance.router,
     market.router,

@@ -61,6 +61,7 @@ from registry.database import SchemaNewer
 from registry.documents import errors as documents
 from registry.errors import HomeMissing, RegistryRefusal
 from registry.estimates import raster_rules
+from registry.estimates import report_loading as reports
 from registry.estimates import rules as estimates
 from registry.estimates.methods import errors as methods
 from registry.evidence import rules as evidence
@@ -189,11 +190,13 @@ STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     methods.SheetKeyTwice: BAD,
     estimates.EstimateRefused: UNPROCESSABLE,
     estimates.RunNotPrepared: CONFLICT,
+    reports.NothingToReport: MISSING,
     estimates.RegisteredOtherwise: CONFLICT,
     estimates.StoredFileChanged: CONFLICT,
     estimates.RecordErased: CONFLICT,
     raster_rules.RasterStatementMoved: CONFLICT,
     estimates.BundleOutlineErased: CONFLICT,
+    estimates.EarlierPeriodUnsettled: CONFLICT,
     estimates.RasterNotRedistributable: CONFLICT,
     verification.VerificationRefused: UNPROCESSABLE,
     verification.UnverifiedQuantity: CONFLICT,

@@ -26,6 +26,7 @@ from registry.cli import (
     land_export,
     logs,
     methods,
+    reports,
     saving,
     serving,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "logs",
     "main",
     "methods",
+    "reports",
     "saving",
     "serving",
 ]

@@ -134,7 +134,6 @@ class Section:
     anchor: str
     title: str
     blocks: tuple[Block, ...]
-    new_page: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -436,7 +436,7 @@ def _parcels_section(report: Report, say: Speaker) -> Section:
         ),
         "quiet",
     )
-    return Section("parcels", say("附表：地块清单", "Annex: the parcels"), (note, table), new_page=True)
+    return Section("parcels", say("附表：地块清单", "Annex: the parcels"), (note, table))
 
 
 def _no_village(parcel: LandParcel, say: Speaker) -> str:

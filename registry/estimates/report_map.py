@@ -270,11 +270,9 @@ def _legend(frame: _Frame, words: MapWords, swatches: Mapping[str, str], *, with
 
 
 def _columns(words: MapWords) -> int:
-    """As many columns of the legend as its longest name leaves room for; Chinese letters are twice as wide."""
-    longest = max(
-        (sum(1 + (ord(one) > 0x2E7F) for one in name) for name in words.stand_types.values()), default=1
-    )
-    return max(1, min(5, int((WIDTH - LEFT - RIGHT) / (longest * USUAL * 0.56 + 36))))
+    """As many columns of the legend as its longest name leaves room for; Chinese letters take two places."""
+    widths = [sum(1 + (ord(one) > 0x2E7F) for one in name) for name in words.stand_types.values()]
+    return max(1, min(5, int((WIDTH - LEFT - RIGHT) / (max(widths, default=1) * USUAL * 0.56 + 36))))
 
 
 def _text(x: float, y: float, text: str, anchor: str, fill: str, size: float = SMALL) -> str:

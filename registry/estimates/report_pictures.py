@@ -19,7 +19,7 @@ from registry.estimates.report_blocks import Picture, Speaker
 from registry.estimates.report_words import stand_type
 
 C_TO_CO2: Final = 44 / 12
-SHARE_PCT: Final = 78
+SHARE_PCT: Final = 68
 STANDS_OUT: Final = "plot_stands_out"
 
 

@@ -187,7 +187,7 @@ def method_section(report: Report, say: Speaker) -> Section:
     )
     if sheet.rows:
         blocks += _parameters(report, say)
-    return Section("method", say("方法表", "Method sheet"), tuple(blocks), new_page=True)
+    return Section("method", say("方法表", "Method sheet"), tuple(blocks))
 
 
 def _sheet_facts(sheet: MethodSheet, say: Speaker) -> Iterator[tuple[str, Cell]]:

@@ -125,7 +125,7 @@ class KeyBeforeUpload:
 
 
 class SafeHeaders:
-    """The headers that every answer carries."""
+    """The headers that every answer carries. One that says its own content security policy keeps it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -138,8 +138,11 @@ class SafeHeaders:
 
         async def headed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                added = [*HEADERS, (b"content-security-policy", policy.encode())]
-                message["headers"] = [*message.get("headers", []), *added]
+                own = list(message.get("headers", []))
+                own += HEADERS
+                if not any(name.lower() == b"content-security-policy" for name, _ in own):
+                    own.append((b"content-security-policy", policy.encode()))
+                message["headers"] = own
             await send(message)
 
         await self.app(scope, receive, headed)
