@@ -123,9 +123,14 @@ class DaskWorkers:
     def _connected(self) -> Any:
         distributed = _library()
         try:
+            security = distributed.Security()  # of its configuration
+            if self.address.startswith("tls:") and not security.get_connection_args("client")["ssl_context"]:
+                raise ClusterUnreachable(address=self.address, reason="no certificate is configured for TLS")
             with warnings.catch_warnings():  # of versions that differ: they are compared below
                 warnings.simplefilter("ignore")
-                return distributed.Client(self.address, timeout=self._wait_s, set_as_default=False)
+                return distributed.Client(
+                    self.address, timeout=self._wait_s, set_as_default=False, security=security
+                )
         except (OSError, RuntimeError, TypeError, ValueError) as error:
             raise self._unreachable(error) from None
 

@@ -23,10 +23,11 @@ _LONGEST_S: Final = 60.0
 class Machines:
     """`dask scheduler` and `dask worker` as an operator starts them, ended by their process ids.
 
-    Workers have one thread and no nanny, so that one that is killed stays dead.
+    Workers have one thread and, unless asked for, no nanny: one that is killed stays dead.
     """
 
-    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(self, settings: Mapping[str, str] | None = None, protocol: str = "tcp") -> None:
+        self._protocol = protocol
         self.folder = Path(tempfile.mkdtemp(prefix="dask-"))
         self._environment = os.environ | {
             "PYTHONPATH": str(CHECKOUT),
@@ -53,9 +54,9 @@ class Machines:
     ) -> None:
         self.stop()
 
-    def worker(self, *more: str, **environment: str) -> subprocess.Popen[bytes]:
+    def worker(self, *, nanny: bool = False, **environment: str) -> subprocess.Popen[bytes]:
         """One more worker, which is connected somewhat later; `DaskWorkers` waits for the first."""
-        line = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--memory-limit", "0", *more)
+        line = ("--nthreads", "1", "--no-dashboard", "--nanny" if nanny else "--no-nanny")
         return self._start("worker", *line, environment=environment)
 
     def end(self, process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGKILL) -> None:
@@ -76,7 +77,8 @@ class Machines:
     def _start(
         self, what: str, *more: str, environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
-        line = [*DASK, what, "--host", "127.0.0.1", "--scheduler-file", str(self._file), *more]
+        place = ("--host", "127.0.0.1", "--protocol", self._protocol, "--scheduler-file", str(self._file))
+        line = [*DASK, what, *place, *more]
         with (self.folder / f"{what}-{len(self._running)}.out").open("wb") as out:
             process = subprocess.Popen(
                 line,
