@@ -103,6 +103,11 @@ class Home:
         return self.path / "cache"
 
     @property
+    def coverage(self) -> Path:
+        """Shares of raster cells in parcels, kept for all estimates (`geo.coverage_store`); a cache too."""
+        return self.cache / "coverage"
+
+    @property
     def files(self) -> Path:
         """Uploads as they came, by their digest (`registry.files`)."""
         return self.path / "files"

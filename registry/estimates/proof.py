@@ -31,6 +31,7 @@ from registry.estimates.methods.bamboo import Saturation, saturated_tco2e
 from registry.estimates.methods.constants import C_TO_CO2
 from registry.estimates.methods.montecarlo import ChainTerms, second_opinion
 from registry.estimates.methods.parameters import sha256_hex
+from registry.estimates.methods.plot_checks import check_plots
 from registry.estimates.methods.version import Biomass
 from registry.estimates.plain import plain
 from registry.estimates.plot_ground import PlacedPlots, change_at_plots, place
@@ -155,6 +156,19 @@ def opinion(work: Work, ground: Ground, proof: Proof, chain: Chain) -> JsonValue
         reliability=method.parameters.setting("reliability"),
     )
     return plain(drawn.to_json())
+
+
+def findings(work: Work, ground: Ground, proof: Proof) -> list[JsonValue]:
+    """What is odd about the plots that were used, with the owner's answers: for verifiers to look at."""
+    found = check_plots(
+        proof.plots.inside,
+        biomass=work.method.biomass,
+        parameters=work.method.parameters,
+        strata_ha=ground.strata_ha,
+        from_on=work.inputs.from_date,
+        to_on=work.inputs.to_date,
+    )
+    return [plain(one.to_json()) for one in found]
 
 
 def plot_digest(plot: PlotRecord) -> str:

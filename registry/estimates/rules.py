@@ -143,3 +143,21 @@ class BundleRefused(EstimateRefused):
 
     code: ClassVar[str] = "bundle_refused"
     template: ClassVar[str] = "This is no bundle of a run that can be read ({reason}): {detail}."
+
+
+class DeviationsMissing(EstimateRefused):
+    code: ClassVar[str] = "raster_deviations_missing"
+    template: ClassVar[str] = (
+        "Nothing says how far the raster {name} ({sha256}) may be wrong: name the raster of its standard "
+        "deviations, or state its error model."
+    )
+
+
+class EarlierPeriodUnsettled(EstimateRefused):
+    """What a bamboo project may be credited depends on what it was credited before (E-F7)."""
+
+    code: ClassVar[str] = "earlier_period_unsettled"
+    template: ClassVar[str] = (
+        "The earlier period {period} of this project is {status}; with this method it has to be verified or "
+        "ended first, because a stand is credited only up to the level at which it is full."
+    )

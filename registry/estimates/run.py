@@ -33,7 +33,7 @@ from registry.estimates.methods import Mark, MethodVersion, RowUse, method_versi
 from registry.estimates.methods.constants import C_TO_CO2
 from registry.estimates.parameter_rows import rows_used
 from registry.estimates.plain import plain
-from registry.estimates.proof import Work, opinion, prove, proven, screened
+from registry.estimates.proof import Work, findings, opinion, prove, proven, screened
 from registry.estimates.rasters import checked
 from registry.estimates.run_record import RECORD_VERSION, RunRecord
 
@@ -90,6 +90,7 @@ def compute(
     told.next()
     if proof is not None and inputs.record_version > 1:
         change.evidence["second_opinion"] = opinion(work, ground, proof, chain)
+        change.evidence["findings"] = findings(work, ground, proof)
     record = _record(work, ground, change, chain)
     told.next()
     return record

@@ -15,15 +15,21 @@ import sqlalchemy as sa
 from pydantic import Field
 from sqlalchemy.orm import Session
 
+from geo.coverage_store import CoverageStore
 from geo.crs import Polygonal
 from geo.polygon import canonical, digest
+from geo.work import Progress
 from ledger.canonical import JsonValue
 from ledger.effects import Effect, Transition
 from registry.accounts.service import NotFound
 from registry.acts import Desk
 from registry.database import Database
 from registry.estimates.inputs import (
+    ELIGIBLE_SHARE,
+    ERRORS_OF,
+    LAND_COVERS,
     RASTERS,
+    WITHOUT_RASTER,
     ParcelInput,
     PlotsInput,
     RasterInput,
@@ -32,11 +38,13 @@ from registry.estimates.inputs import (
     method_inputs,
 )
 from registry.estimates.methods import method_version
+from registry.estimates.methods.plot_files import READER
 from registry.estimates.models import EstimateRun, PreparedRun, RasterStatement, RunParcel
 from registry.estimates.plain import plain
 from registry.estimates.rasters import load_plots, load_raster, plots_path, raster_path
 from registry.estimates.rules import (
     RUN,
+    DeviationsMissing,
     NoEligibleLand,
     RasterKindWrong,
     RecordErased,
@@ -44,6 +52,7 @@ from registry.estimates.rules import (
 )
 from registry.estimates.run import compute
 from registry.estimates.run_record import RunRecord
+from registry.estimates.saturation import saturation_before
 from registry.office import Act, Answer, Command
 from registry.parcels.ground import load_ground
 from registry.parcels.models import ParcelVersion
@@ -58,15 +67,20 @@ SHA256: Final = r"^[0-9a-f]{64}$"
 MAX_KG: Final = 10**12
 
 
+DEVIATIONS: Final = (
+    "standard deviations; may be missing where the density's error model says them or names them"
+)
+
+
 class RunRasters(Command):
-    """Digests of registered rasters: densities with their deviations at both dates, land covers at both
-    dates.
+    """Digests of registered rasters: densities with their deviations at both dates, land covers (or shares
+    of forest on the same grid) at both dates.
     """
 
     agb_start: str = Field(pattern=SHA256)
-    agb_start_sd: str = Field(pattern=SHA256)
+    agb_start_sd: str | None = Field(None, pattern=SHA256, description=DEVIATIONS)
     agb_end: str = Field(pattern=SHA256)
-    agb_end_sd: str = Field(pattern=SHA256)
+    agb_end_sd: str | None = Field(None, pattern=SHA256, description=DEVIATIONS)
     land_cover_start: str = Field(pattern=SHA256)
     land_cover_end: str = Field(pattern=SHA256)
 
@@ -97,28 +111,52 @@ class Case:
 class Prepared:
     """What `prepare_run` answers; nothing of it is logged yet."""
 
-    inputs_sha256: str
-    tier: str
-    estimate_kg: int
-    uncertainty_ppm: int | None
+    record: RunRecord
+
+    @property
+    def inputs_sha256(self) -> str:
+        return self.record.inputs.digest()
+
+    @property
+    def tier(self) -> str:
+        return self.record.tier
+
+    @property
+    def estimate_kg(self) -> int:
+        return self.record.estimate_kg
+
+    @property
+    def uncertainty_ppm(self) -> int | None:
+        return self.record.uncertainty_ppm
 
 
-def prepare_run(database: Database, home: Home, organisation: str, command: EstimatePeriod) -> Prepared:
+def prepare_run(
+    database: Database,
+    home: Home,
+    organisation: str | None,
+    command: EstimatePeriod,
+    *,
+    keep: bool = True,
+    progress: Progress | None = None,
+) -> Prepared:
     """Compute the run that `command` asks for and keep its record. No transaction is open while it computes.
 
-    `organisation` must own the project (`NotFound`). Raises what `load_case` and `compute` raise; then
-    nothing was kept.
+    `organisation` must own the project (`NotFound`); None is the operator of this machine. Shares of cells
+    come from the home's store. Raises what `load_case` and `compute` raise; then nothing was kept.
     """
     with database.read() as session:
-        _owned_period(session, organisation, command.period)
+        if organisation is not None:
+            _owned_period(session, organisation, command.period)
         case = load_case(session, command)
         kept = session.get(PreparedRun, case.inputs.digest())
         record = None if kept is None else RunRecord(kept.record)
     if record is None:
-        record = compute(case.inputs, case.outlines, _paths(home, case.inputs))
-        with database.write() as session:
-            session.merge(PreparedRun(inputs_sha256=case.inputs.digest(), record=record.text))
-    return Prepared(case.inputs.digest(), record.tier, record.estimate_kg, record.uncertainty_ppm)
+        cover = CoverageStore(home.coverage).coverage
+        record = compute(case.inputs, case.outlines, _paths(home, case.inputs), cover, progress)
+        if keep:
+            with database.write() as session:
+                session.merge(PreparedRun(inputs_sha256=case.inputs.digest(), record=record.text))
+    return Prepared(record)
 
 
 def estimate_period(desk: Desk, command: EstimatePeriod) -> Answer:
@@ -189,6 +227,7 @@ def load_case(session: Session, command: EstimatePeriod) -> Case:
         project_emissions_kg=command.project_emissions_kg,
         leakage_kg=command.leakage_kg,
         parcels=tuple(parcels),
+        saturation=saturation_before(session, project, period),
     )
     return Case(inputs, tuple(outlines))
 
@@ -236,11 +275,28 @@ def _parcel_input(number: int, version: ParcelVersion, outline: Polygonal, credi
 def _raster_inputs(session: Session, rasters: RunRasters) -> tuple[RasterInput, ...]:
     chosen: list[RasterInput] = []
     for name, kind in RASTERS.items():
-        row = load_raster(session, getattr(rasters, name))
-        if row.kind != kind:
+        sha256 = getattr(rasters, name) or _deviations_of(name, chosen)
+        if sha256 is None:
+            continue
+        row = load_raster(session, sha256)
+        if row.kind != kind and not (name in LAND_COVERS and row.kind == ELIGIBLE_SHARE):
             raise RasterKindWrong(sha256=row.sha256, kind=row.kind, unit=row.unit, expected=kind, name=name)
         chosen.append(_raster_input(name, row))
     return tuple(chosen)
+
+
+def _deviations_of(name: str, chosen: list[RasterInput]) -> str | None:
+    """The raster of deviations that a density's error model names; None where the model needs none
+    (`DeviationsMissing`).
+    """
+    density = next(one for one in chosen if ERRORS_OF.get(one.name) == name)
+    model = density.error_model or {}
+    if density.error_kind in WITHOUT_RASTER:
+        return None
+    named = model.get("sd_sha256")
+    if not isinstance(named, str):
+        raise DeviationsMissing(name=density.name, sha256=density.sha256)
+    return named
 
 
 def _raster_input(name: str, row: RasterStatement) -> RasterInput:
@@ -266,7 +322,7 @@ def _plots_input(session: Session, sha256: str | None) -> PlotsInput | None:
     if sha256 is None:
         return None
     row = load_plots(session, sha256)
-    return PlotsInput(row.sha256, row.measurement)
+    return PlotsInput(row.sha256, row.measurement, READER)
 
 
 def _paths(home: Home, inputs: RunInputs) -> dict[str, Path]:
