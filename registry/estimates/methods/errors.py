@@ -136,6 +136,18 @@ class BadPlotFile(MethodRefusal):
     template = "The plot file has {count} faults; nothing was read."
 
 
+class StratumTooSmall(MethodRefusal):
+    """The ground on which a plot's centre may stand is too small or too narrow."""
+
+    code = "design_stratum_too_small"
+    template = "Stratum {stratum} has room for {room} plots beside each other; {plots} are wanted."
+
+
+class TooManyPlots(MethodRefusal):
+    code = "design_too_many_plots"
+    template = "The target needs {plots} plots, more than {most}: aim lower, or know the strata better."
+
+
 class NoRasterChange(MethodRefusal):
     code = "calibration_no_raster_change"
     template = "The raster shows no gain at the plots ({mean_t_ha} t/ha), so no ratio can be formed."
