@@ -76,8 +76,6 @@ ROWS: Final = (
     Row("first, 2", "first", 2),
     Row("repeat, 2", "repeat", 2),
     Row("repeat, 1", "repeat", 1),
-    Row("packed, 2", "packed", 2),
-    Row("packed, 1", "packed", 1),
     Row("normalised: read, 2", "read", 2, normalised=True),
     Row("normalised: read, 1", "read", 1, normalised=True),
     Row("normalised: repeat, 2", "repeat", 2, normalised=True),
@@ -135,6 +133,7 @@ class Files:
             rasters=self.normalised if row.normalised else self.plain,
             store=str(self.folder / "store"),
             recorded=str(self.folder.parent / "recorded.npz"),
+            keys=str(self.folder.parent / "keys.txt"),
             moved=str(self.folder.parent / "moved.npz"),
             blocks=str(self.folder / "blocks.npy"),
             workers=row.workers,
@@ -178,13 +177,14 @@ def _prepared(made: World, case: Case) -> Files:
     folder = parcels / f"{case.cell_m}m"
     folder.mkdir(parents=True, exist_ok=True)
     if not (parcels / "moved.npz").exists():
-        recorded, _ = made.recorded(case.parcels)
+        recorded, keys = made.recorded(case.parcels)
         write_outlines(parcels / "recorded.npz", recorded)
+        (parcels / "keys.txt").write_text("\n".join(keys))
         moved: Outlines = np.empty(len(recorded), dtype=object)
         moved[:] = [from_store(outline, f"EPSG:{EPSG}") for outline in recorded]
         write_outlines(parcels / "moved.npz", moved)
     plain = made.rasters(case.cell_m, case.rasters)
-    normalised = ours.normalised(plain, made.folder / "normalised")
+    normalised = ours.normalised(plain, made.folder)
     return Files(folder, tuple(map(str, plain)), tuple(map(str, normalised)))
 
 

@@ -43,6 +43,7 @@ class Task:
     rasters: tuple[str, ...]
     store: str
     recorded: str
+    keys: str
     moved: str
     blocks: str
     workers: int = 1
@@ -119,10 +120,9 @@ def peer(strategy: str) -> Method:
         frame = geopandas.GeoDataFrame({"id": range(len(outlines))}, geometry=outlines, crs=crs)
 
         def work() -> Any:
-            with rasterio.Env(GDAL_CACHEMAX=PEER_CACHE_MB):
-                return exact_extract(
-                    list(task.rasters), frame, ["sum", "count"], strategy=strategy, output="pandas"
-                )
+            return exact_extract(
+                list(task.rasters), frame, ["sum", "count"], strategy=strategy, output="pandas"
+            )
 
         def finish(found: Any) -> tuple[ours.Sums, dict[str, float]]:
             before = [f"{path.stem}_" for path in task.paths] if len(task.rasters) > 1 else [""]
@@ -147,6 +147,8 @@ def main(stated: dict[str, Any]) -> None:
     task = Task(**{**stated, "rasters": tuple(stated["rasters"])})
     if task.cores:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: task.cores])
+    if task.method.startswith("exactextract"):
+        os.environ["GDAL_CACHEMAX"] = str(PEER_CACHE_MB)  # read when GDAL is loaded, in megabytes
     print(json.dumps(run(task)))
 
 
