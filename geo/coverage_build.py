@@ -74,9 +74,7 @@ def row_areas_m2(grid: Grid) -> Floats:
     if not grid.is_geographic:
         return np.full(grid.height, grid.dx * grid.dy)
     rows = np.arange(grid.height)
-    areas = frames.pixel_area_m2(grid.y0 - (rows + 0.5) * grid.dy, grid.dy, grid.dx)
-    areas.flags.writeable = False
-    return areas
+    return frames.pixel_area_m2(grid.y0 - (rows + 0.5) * grid.dy, grid.dy, grid.dx)
 
 
 def build_parts(

@@ -88,7 +88,8 @@ class Kept:
             size = os.fstat(file.fileno()).st_size
             if size < _TAIL:
                 raise CoverageUnreadable(reason="truncated")
-            self._data = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+            # a copy on write: compiled loops take arrays that may be written; nothing reaches the file
+            self._data = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY)
         tail = self._data[-_TAIL:]
         length = int.from_bytes(tail[32:40], "little")
         if tail[40:] != _NAME or length > size - _TAIL:

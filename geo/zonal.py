@@ -25,7 +25,7 @@ from geo.coverage import BLOCK, Coverage, parcel_sums
 from geo.coverage_build import Segments, row_areas_m2
 from geo.crs import Floats
 from geo.ragged import Ints
-from geo.raster import Grid, RasterBand, RasterSource
+from geo.raster import Grid, RasterBand, RasterSource, decoded
 from geo.work import Progress, Threads, Workers, workers_of
 
 __all__ = ["Layer", "Mask", "ZonalSum", "ZonalSums", "zonal_sum", "zonal_sums", "zonal_sums_of"]
@@ -174,10 +174,10 @@ def zonal_sums_of(
     results = hands.map(_reduce_span, items, step="rasters", progress=progress)
     found: list[ZonalSums] = []
     for group in together:
-        per_segment = [np.zeros((len(coverage.segment_parcel), 6)) for _ in group]
+        per_segment = [np.zeros((1 + layer.spread, len(coverage.segment_parcel), 3)) for layer in group]
         for span in spans:
             for into, some in zip(per_segment, next(results), strict=True):
-                into[span.first : span.first + len(some), : some.shape[1]] = some
+                into[:, span.first : span.first + some.shape[1]] = some
         found += [_sums(coverage, layer, rows) for layer, rows in zip(group, per_segment, strict=True)]
     for _ in results:  # tells the last of them to the progress
         pass
@@ -297,7 +297,7 @@ def shares_of(mask: Mask, stored: NDArray[Any], usable: NDArray[np.uint8]) -> ND
 
 def _values(kept: RasterBand, stored: NDArray[Any]) -> NDArray[Any]:
     if kept.decoded:
-        return (stored * kept.scale).astype(np.float32)
+        return decoded(stored, kept.scale)
     return stored if (kept.scale, kept.offset) == (1.0, 0.0) else stored * kept.scale + kept.offset
 
 
@@ -313,10 +313,10 @@ def numbers_of(kept: RasterBand) -> tuple[int, float, float, float]:
 
 
 def _reduce_span(item: tuple[Span, tuple[Layer, ...]]) -> list[Floats]:
-    """The task that workers do: for each layer the six numbers of each segment of a span."""
+    """The task that workers do: for each layer what `reduce_segments` gives of a span."""
     span, layers = item
     blocks = Blocks(span.grid)
-    found = [np.zeros((len(span.segments.block), 6 if layer.spread else 3)) for layer in layers]
+    found = [np.zeros((1 + layer.spread, len(span.segments.block), 3)) for layer in layers]
     for at, block in enumerate(span.blocks.tolist()):
         stretch = (int(span.block_segments[at]), int(span.block_segments[at + 1]))
         mask = blocks.mask(block, layers[0].masks)
@@ -340,36 +340,32 @@ def reduce_segments(
     row_area: Floats,
     out: Floats,
 ) -> None:
-    """The sums of the segments of one block into the first three columns of `out`, and their spread into the
-    other three, if it has them.
+    """The sums of the segments (s, 3) of one block into `out[0]`, and their spread into `out[1]`, if there is
+    one.
     """
     from geo.zonal_kernels import reduce_block, spread_block  # loads the compiler
 
     cells = (s.cells, s.runs, s.cell_offset, s.cell_share, s.run_offset, s.run_length)
     given = (values, usable, mask, begin, *numbers, *stretch, *cells, row_area)
-    reduce_block(*given, out[:, :3])
-    if out.shape[1] > 3:
-        spread_block(*given, out[:, :3], out[:, 3:])
+    reduce_block(*given, out[0])
+    if len(out) > 1:
+        spread_block(*given, out[0], out[1])
 
 
 # --- from segments to parcels -------------------------------------------------------------------------------
 
 
 def _sums(coverage: Coverage, layer: Layer, rows: Floats) -> ZonalSums:
-    return sums_of_segments(
-        coverage, layer.source.name, layer.band, rows, masked=bool(layer.masks), spread=layer.spread
-    )
+    return sums_of_segments(coverage, layer.source.name, layer.band, rows, masked=bool(layer.masks))
 
 
-def sums_of_segments(
-    coverage: Coverage, name: str, band: int, rows: Floats, *, masked: bool, spread: bool
-) -> ZonalSums:
-    """Add the numbers of segments (s, 6) by parcel, in the order of the coverage."""
+def sums_of_segments(coverage: Coverage, name: str, band: int, rows: Floats, *, masked: bool) -> ZonalSums:
+    """Add the numbers of segments, as `reduce_segments` gives them, by parcel, in the coverage's order."""
     add = partial(parcel_sums, coverage.segment_parcel, count=coverage.parcels)
-    totals, measured = add(rows[:, 0]), add(rows[:, 1])
-    area = add(rows[:, 2]) * coverage.scale if masked else coverage.ground_m2
+    totals, measured = add(rows[0, :, 0]), add(rows[0, :, 1])
+    area = add(rows[0, :, 2]) * coverage.scale if masked else coverage.ground_m2
     minimum = maximum = variance = None
-    if spread:
+    if len(rows) > 1:
         minimum, maximum, variance = _spread(coverage, rows, totals, measured)
     return ZonalSums(
         name=name,
@@ -389,12 +385,13 @@ def _spread(
     """Smallest, largest and variance of each parcel: squares within segments, and of their means about the
     parcel's (Chan, Golub & LeVeque 1983).
     """
-    owner, weight = coverage.segment_parcel, rows[:, 1]
+    owner, (sums, spread) = coverage.segment_parcel, rows
+    weight = sums[:, 1]
     least, most = np.full(coverage.parcels, np.inf), np.full(coverage.parcels, -np.inf)
-    np.minimum.at(least, owner, np.where(weight > 0, rows[:, 3], np.inf))
-    np.maximum.at(most, owner, np.where(weight > 0, rows[:, 4], -np.inf))
-    away = _over(rows[:, 0], weight, 0.0) - _over(totals, measured, 0.0)[owner]
-    squares = parcel_sums(owner, rows[:, 5] + weight * away**2, coverage.parcels)
+    np.minimum.at(least, owner, np.where(weight > 0, spread[:, 0], np.inf))
+    np.maximum.at(most, owner, np.where(weight > 0, spread[:, 1], -np.inf))
+    away = _over(sums[:, 0], weight, 0.0) - _over(totals, measured, 0.0)[owner]
+    squares = parcel_sums(owner, spread[:, 2] + weight * away**2, coverage.parcels)
     some = measured > 0
     nothing = np.full(coverage.parcels, np.nan)
     return (
