@@ -1,12 +1,19 @@
 """What is said of a raster, as requests spell it: fields of a form, and changes in JSON."""
 
+import re
 from datetime import date
 from typing import Annotated, Any, Final
 
 from fastapi import Form
 from pydantic import Field, TypeAdapter, ValidationError
 
-from registry.estimates.raster_rules import ErrorKind, ErrorModel, RasterClaim, RasterKind
+from registry.estimates.raster_rules import (
+    ErrorKind,
+    ErrorModel,
+    LandCoverClassesWrong,
+    RasterClaim,
+    RasterKind,
+)
 from registry.office import Command
 from registry.web.api import PlainForm, request_invalid
 
@@ -91,16 +98,19 @@ def raster_form(
         licence_note=licence_note or None,
         attribution=attribution or None,
         source=source or None,
-        error_model=ErrorModel() if not error_model else _error_model(error_model),
+        error_model=ErrorModel() if not error_model else error_model_of(error_model),
         forest_classes=None if forest_classes is None else classes_of(forest_classes),
     )
 
 
 def classes_of(text: str) -> tuple[int, ...]:
+    """Class numbers between commas (`LandCoverClassesWrong`)."""
+    if not re.fullmatch(_CLASSES, text):
+        raise LandCoverClassesWrong(classes=text[:40], product="a land cover", known="numbers such as 10,95")
     return tuple(int(number) for number in text.split(","))
 
 
-def _error_model(text: str) -> ErrorModel:
+def error_model_of(text: str) -> ErrorModel:
     try:
         return TypeAdapter(ErrorWords).validate_json(text, strict=True).model()
     except ValidationError as invalid:
