@@ -253,6 +253,11 @@ def ha(cm2: int) -> str:
     return grouped(Decimal(cm2) / 10**8, 4)
 
 
+def tonnes(kg: int) -> Decimal:
+    """Whole kilograms in tonnes, exact."""
+    return Decimal(kg).scaleb(-3)
+
+
 def m2(cm2: int) -> str:
     return grouped(Decimal(cm2) / 10**4, 0)
 

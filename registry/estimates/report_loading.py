@@ -64,8 +64,6 @@ from registry.projects.rules import DEAD_PERIODS
 from registry.projects.service import load_period, load_project, project_periods
 from registry.settings import Home
 
-CM2_PER_HA = 100_000_000
-
 
 class NothingToReport(EstimateRefused):
     """A report is made of a run, and there is none."""

@@ -6,14 +6,12 @@ fonts and Typst give the same bytes: the only time in the file is that of the ne
 
 import json
 from collections.abc import Sequence
-from datetime import UTC
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from xml.etree.ElementTree import fromstring
 
-import typst
-
 from registry.documents.fonts import font_set, require_glyphs
+from registry.documents.typesetting import typeset
 from registry.estimates.report_blocks import Document, Picture
 
 TEMPLATE: Final = Path(__file__).parent / "report.typ"
@@ -31,18 +29,8 @@ def render_pdf(document: Document, font_dirs: Sequence[Path] = ()) -> bytes:
     for block in document.blocks:
         if isinstance(block, Picture):
             _require_picture(block, font_dirs)
-    inputs: dict[str, Any] = {"document": json.dumps(told, ensure_ascii=False, sort_keys=True)}
-    pdf: bytes = typst.compile(
-        str(TEMPLATE),
-        root=str(TEMPLATE.parent),
-        font_paths=fonts.loaded,
-        ignore_system_fonts=True,
-        format="pdf",
-        sys_inputs=inputs,
-        pdf_standards=list(STANDARDS),
-        timestamp=document.at.astimezone(UTC).replace(microsecond=0),
-    )
-    return pdf
+    inputs = {"document": json.dumps(told, ensure_ascii=False, sort_keys=True)}
+    return typeset(TEMPLATE, inputs, document.at, STANDARDS, font_dirs)
 
 
 def _require_picture(picture: Picture, font_dirs: Sequence[Path]) -> None:
