@@ -1,19 +1,24 @@
-"""Typst for papers other than certificates: a template, data, our fonts; never the system's, never the clock."""
+"""Typst for papers other than certificates: a template, data and our fonts; not the system's, nor its clock."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import typst
 
 from registry.documents.fonts import font_set
 
 
+Standard = Literal["a-2a", "ua-1"]
+"""What a file holds itself to: archiving with its structure, and reading aloud."""
+
+
 def typeset(
     template: Path,
     inputs: Mapping[str, str],
     at: datetime,
-    standards: Sequence[str],
+    standards: Sequence[Standard],
     font_dirs: Sequence[Path] = (),
 ) -> bytes:
     """The template as PDF with `inputs` as its data (`sys.inputs`). `at` is the only time in the file: the

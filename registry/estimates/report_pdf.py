@@ -11,11 +11,11 @@ from typing import Final
 from xml.etree.ElementTree import fromstring
 
 from registry.documents.fonts import font_set, require_glyphs
-from registry.documents.typesetting import typeset
+from registry.documents.typesetting import Standard, typeset
 from registry.estimates.report_blocks import Document, Picture
 
 TEMPLATE: Final = Path(__file__).parent / "report.typ"
-STANDARDS: Final = ("a-2a", "ua-1")
+STANDARDS: Final[tuple[Standard, ...]] = ("a-2a", "ua-1")
 
 
 def render_pdf(document: Document, font_dirs: Sequence[Path] = ()) -> bytes:
