@@ -150,20 +150,38 @@ class DaskWorkers:
         return ClusterWithoutWorkers(address=self.address, seconds=round(self._wait_s, 1))
 
     def _require_alike(self, packages: tuple[str, ...]) -> Mapping[str, str]:
-        """Compare all workers of now with this process (ClusterDiffers)."""
+        """Compare all workers of now, and the scheduler, with this process (ClusterDiffers)."""
         ours = computing_with(packages)
         if packages not in self._checked:
-            answers = self._client.run(computing_with, packages, on_error="return")
-            for worker, theirs in sorted(answers.items()):
-                if isinstance(theirs, (ImportError, AttributeError)):  # of another release, or without us
-                    raise ClusterDiffers(
-                        host=worker, what="code of geo", theirs="missing", ours=ours["code of geo"]
-                    )
-                if isinstance(theirs, BaseException):
-                    raise self._unreachable(theirs)
-                compare(worker, theirs, ours)
+            scheduler, workers = self._answers(packages)
+            # it computes nothing, but makes objects of what it passes on
+            passing_on = {what: ours[what] for what in ("python", "distributed", "code of geo")}
+            self._compare(self.address, scheduler, passing_on)
+            for worker, theirs in sorted(workers.items()):
+                self._compare(worker, theirs, ours)
             self._checked.add(packages)
         return ours
+
+    def _answers(self, packages: tuple[str, ...]) -> tuple[Any, Mapping[str, Any]]:
+        """What the scheduler and each worker compute with, or why they cannot say."""
+        try:
+            workers: Mapping[str, Any] = self._client.run(computing_with, packages, on_error="return")
+        except OSError as error:
+            raise self._unreachable(error) from None
+        try:
+            return self._client.run_on_scheduler(computing_with, packages), workers
+        except Exception as error:
+            return error, workers
+
+    def _compare(self, host: str, theirs: Any, ours: Mapping[str, str]) -> None:
+        if isinstance(theirs, OSError):
+            raise self._unreachable(theirs)
+        if isinstance(
+            theirs, Exception
+        ):  # of another release, or without us: it does not know what was asked
+            reason = " ".join(str(theirs).split())[:200]
+            raise ClusterDiffers(host=host, what="code of geo", theirs=reason, ours=ours["code of geo"])
+        compare(host, theirs, ours)
 
     def _count(self) -> int:
         """Threads of the cluster, asked for now and then: workers come and go."""

@@ -519,7 +519,7 @@ class ClusterWithoutWorkers(ClusterRefusal):
 
 class ClusterDiffers(ClusterRefusal):
     """`what` is a library, `geo` and the like for the code of a package, or `arithmetic`; `theirs` may be
-    `missing`.
+    `missing`, or why a machine could not say.
     """
 
     code = "cluster_differs"

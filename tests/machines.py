@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -26,8 +26,11 @@ class Machines:
     Workers have one thread and, unless asked for, no nanny: one that is killed stays dead.
     """
 
-    def __init__(self, settings: Mapping[str, str] | None = None, protocol: str = "tcp") -> None:
+    def __init__(
+        self, settings: Mapping[str, str] | None = None, protocol: str = "tcp", program: Sequence[str] = DASK
+    ) -> None:
         self._protocol = protocol
+        self._program = program
         self.folder = Path(tempfile.mkdtemp(prefix="dask-"))
         self._environment = os.environ | {
             "PYTHONPATH": str(CHECKOUT),
@@ -78,7 +81,7 @@ class Machines:
         self, what: str, *more: str, environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
         place = ("--host", "127.0.0.1", "--protocol", self._protocol, "--scheduler-file", str(self._file))
-        line = [*DASK, what, *place, *more]
+        line = [*self._program, what, *place, *more]
         with (self.folder / f"{what}-{len(self._running)}.out").open("wb") as out:
             process = subprocess.Popen(
                 line,

@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from geo.cluster import DaskWorkers
+from geo.errors import ClusterDiffers
 from tests.geo.tasks import PATIENCE_S, doubled, held
-from tests.machines import CHECKOUT, Machines
+from tests.machines import CHECKOUT, DASK, Machines
 
 pytestmark = pytest.mark.slow
 
@@ -94,6 +95,27 @@ def test_who_interrupts_a_run_leaves_nothing_on_the_cluster(tmp_path: Path) -> N
                 time.sleep(0.05)
         (file,) = tmp_path.glob("taken-*")
         assert len(file.read_text().split()) == 1
+
+
+BARE = (sys.executable, "-c", "import sys; sys.modules['geo'] = None; from dask.__main__ import main; main()")
+"""The command `dask` of an environment in which this package is not installed."""
+
+
+def test_machines_without_this_package_are_told_before_they_get_work() -> None:
+    with Machines() as machines:
+        machines._program = BARE
+        machines.worker()
+        with pytest.raises(ClusterDiffers) as worker:
+            DaskWorkers(machines.address)
+    with Machines(program=BARE) as machines:
+        machines._program = DASK
+        machines.worker()
+        with pytest.raises(ClusterDiffers) as scheduler:
+            DaskWorkers(machines.address)
+    for refusal in (worker.value, scheduler.value):
+        assert refusal.facts["what"] == "code of geo"
+        assert "No module named" in str(refusal.facts["theirs"])
+    assert scheduler.value.facts["host"] == machines.address
 
 
 def certificates(folder: Path) -> dict[str, str]:
