@@ -10,8 +10,10 @@ computed.
 BUNDLE is the zip archive or its folder unpacked. Needs: numpy, rasterio, exactextract, shapely, pyproj.
 """
 
+import base64
 import csv
 import hashlib
+import hmac
 import io
 import json
 import math
@@ -131,15 +133,61 @@ def check_digests(folder: Path, record: Json, found: Findings) -> None:
 def tables(folder: Path, record: Json, found: Findings) -> Json:
     """Rows of the method's tables by "table.code": from the record, else from the bundle's files."""
     rows = dict(record.get("parameters") or {})
+    named, other = dict(record["inputs"]["parameter_tables"]), []
     for path in sorted((folder / "method" / "tables").glob("*.json")):
-        for row in json.loads(path.read_bytes()).get("rows", []):
+        table = json.loads(path.read_bytes())
+        found.same(f"digest of the table {path.stem}", sha256(canonical(table)), named.pop(path.stem, None))
+        for row in table["rows"]:
             name = f"{path.stem}.{row['code']}"
-            if name in rows:
-                found.same(f"row {name}", row, rows[name])
-            rows.setdefault(name, row)
+            other += [name] if rows.setdefault(name, row) != row else []
+    found.same("rows of tables in the record", other, [])
+    if named:
+        found.left_out.append(f"digests of the tables {', '.join(sorted(named))}: they are not in the bundle")
     if not rows:
         raise CannotCompute("neither the record nor the bundle has rows of the method's tables")
     return rows
+
+
+def check_log(folder: Path, record: Json, found: Findings) -> None:
+    """The entry commits to this record and states its results; its hash leads to the checkpoint's root."""
+    log = folder / "log"
+    if not (log / "entry").exists():
+        found.left_out.append("the entry in the log: the bundle has none")
+        return
+    leaf = (log / "entry").read_bytes()
+    entry = json.loads(base64.b64decode(json.loads(leaf)["payload"]))
+    key = bytes.fromhex(json.loads((log / "opening.json").read_bytes())["key"])
+    text = canonical({"record": (folder / "record.json").read_text()})
+    found.same(
+        "the entry's commitment to the record",
+        hmac.new(key, text, hashlib.sha256).hexdigest(),
+        entry["commitments"]["record"],
+    )
+    stated = {
+        name: entry["facts"].get(name) for name in ("tier", "estimate_kg", "loss_kg", "uncertainty_ppm")
+    }
+    found.same("results in the entry", stated, {name: record["results"][name] for name in stated})
+    found.same("inputs in the entry", entry["facts"].get("inputs_sha256"), record["inputs_sha256"])
+    proof = (log / "proof.tlog-proof").read_text().split("\n\n", 1)
+    lines, checkpoint = proof[0].splitlines(), proof[1].splitlines()
+    hashes = [base64.b64decode(one) for one in lines[2:]]
+    root = root_of(leaf, int(lines[1].split()[1]), int(checkpoint[1]), hashes)
+    found.same("root of the tree that the entry's hash leads to", root, base64.b64decode(checkpoint[2]))
+    found.left_out.append("signatures of the checkpoint and of the entry; take the log's key from elsewhere")
+
+
+def root_of(leaf: bytes, index: int, size: int, hashes: list[bytes]) -> bytes:
+    """The root that an inclusion proof leads to (RFC 9162, 2.1.3.2)."""
+    node, left, right = hashlib.sha256(b"\0" + leaf).digest(), index, size - 1
+    for one in hashes:
+        if left % 2 or left == right:
+            node = hashlib.sha256(b"\1" + one + node).digest()
+            while left and not left % 2:
+                left, right = left // 2, right // 2
+        else:
+            node = hashlib.sha256(b"\1" + node + one).digest()
+        left, right = left // 2, right // 2
+    return node
 
 
 # ---- ground ------------------------------------------------------------------------------------------------
@@ -444,6 +492,7 @@ def recompute(folder: Path) -> Findings:
     record = json.loads((folder / "record.json").read_bytes())
     inputs, results = record["inputs"], record["results"]
     check_digests(folder, record, found)
+    check_log(folder, record, found)
     rows = tables(folder, record, found)
     outlines = [
         shapely.from_wkb((folder / "outlines" / f"{parcel['geometry_sha256']}.wkb").read_bytes())
@@ -463,6 +512,7 @@ def recompute(folder: Path) -> Findings:
         return found
     if method is None:
         method = json.loads((folder / "method" / "method.json").read_bytes())
+    found.same("digest of the method", sha256(canonical(method)), inputs["method_sha256"])
     if method["biomass"] not in ("E-F1", "E-F2"):
         raise CannotCompute(f"{method['biomass']} has no second implementation here")
     plots, outside = on_land(read_plots(folder, inputs["plots"]), outlines)
@@ -481,7 +531,6 @@ def recompute(folder: Path) -> Findings:
     found.within("kilograms of the run, from its files alone", [total], [results["estimate_kg"]], whole)
     found.within("kilograms of each parcel, from its files alone", parts, kg, max(off, 1))
     found.left_out += [
-        "the entry in the log and its proof (the registry's audit program and any C2SP verifier check these)",
         "the second opinion by drawing at random, and remarks on plots",
         "the uncertainty of the rasters alone (E-R2, screening)",
     ]
