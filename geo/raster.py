@@ -426,16 +426,26 @@ def _grid_of(name: str, data: Any) -> Grid:
 
     if data.crs is None or data.transform == Affine.identity():
         raise RasterCrsMissing(name=name)
-    try:
-        crs = parse_crs(data.crs.to_wkt())
-    except CrsUnknown as error:
-        raise RasterCrsUnsupported(name=name, crs=str(error.facts["crs"])) from error
+    crs = _system_of(name, data.crs)
     if crs.is_projected and any(axis.unit_conversion_factor != 1.0 for axis in crs.axis_info):
         raise RasterCrsUnsupported(name=name, crs=crs.name)
     t = data.transform
     if t.b != 0 or t.d != 0 or t.a <= 0 or t.e >= 0:
         raise RasterRotated(name=name)
     return Grid(crs_text(crs), t.c, t.f, t.a, -t.e, int(data.width), int(data.height))
+
+
+def _system_of(name: str, said: Any) -> pyproj.CRS:
+    """The system as the file spells it, or by the number that it has beyond doubt: some, as Web Mercator, can
+    only be spelled with an extension of GDAL's own.
+    """
+    try:
+        return parse_crs(said.to_wkt())
+    except CrsUnknown as error:
+        number = said.to_epsg(confidence_threshold=100)
+        if number is None:
+            raise RasterCrsUnsupported(name=name, crs=str(error.facts["crs"])) from error
+        return parse_crs(number)
 
 
 def write_geotiff(
