@@ -121,17 +121,32 @@ def words(keys: Digests) -> NDArray[Any]:
 
 
 def found_in(shards: Sequence[Shard | Fresh], asked: Digests) -> tuple[Ints, Ints]:
-    """In which shard and row each parcel is kept; -1 where it is not."""
-    place: dict[bytes, tuple[int, int]] = {}
-    for number, shard in enumerate(shards):
-        raw = shard.keys.tobytes()
-        for row in np.flatnonzero(~shard.gone).tolist():
-            place.setdefault(raw[32 * row : 32 * row + 32], (number, row))
-    raw = asked.tobytes()
-    nowhere = (-1, -1)
-    found = [place.get(raw[at : at + 32], nowhere) for at in range(0, len(raw), 32)]
-    both: Ints = np.array(found, dtype=np.int64).reshape(-1, 2)
-    return both[:, 0], both[:, 1]
+    """In which shard and row each parcel is kept, the first of several; -1 where it is not."""
+    alive = [np.flatnonzero(~shard.gone) for shard in shards]
+    keys = np.concatenate(
+        [np.zeros((0, 32), np.uint8), *(s.keys[a] for s, a in zip(shards, alive, strict=True))]
+    )
+    number = np.repeat(np.arange(len(shards)), [len(some) for some in alive])
+    row = np.concatenate([np.zeros(0, np.int64), *alive])
+    source, place = np.full(len(asked), -1), np.full(len(asked), -1)
+    heads = _heads(keys)
+    order = np.argsort(heads, kind="stable")
+    heads, wanted = heads[order], _heads(asked)
+    at, open_ = np.searchsorted(heads, wanted), np.arange(len(asked))
+    while len(open_):  # past others that begin alike, which nobody has seen yet
+        open_ = open_[at[open_] < len(heads)]
+        open_ = open_[heads[at[open_]] == wanted[open_]]
+        candidate = order[at[open_]]
+        same = (keys[candidate] == asked[open_]).all(axis=1)
+        source[open_[same]], place[open_[same]] = number[candidate[same]], row[candidate[same]]
+        open_ = open_[~same]
+        at[open_] += 1
+    return source, place
+
+
+def _heads(keys: Digests) -> NDArray[np.uint64]:
+    """The first eight bytes of each digest, as a number."""
+    return np.ascontiguousarray(keys[:, :8]).view(np.uint64).reshape(-1)
 
 
 def first_of_each(asked: Digests, rows: Ints) -> Ints:

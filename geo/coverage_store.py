@@ -142,7 +142,8 @@ class CoverageStore:
         if len(built) == 1 and len(missing) == len(asked):
             return built[0].coverage
         more = [Fresh(one.coverage, asked[one.rows]) for one in built]
-        source, row = found_in([*shards, *more], asked)
+        if more:
+            source, row = found_in([*shards, *more], asked)
         return self._joined([*shards, *more], source, row, grid, workers)
 
     def _build(
@@ -158,8 +159,8 @@ class CoverageStore:
         try:
             coverage = cover_parcels(given, grid, workers=workers, progress=progress)
         except CoverageNotClosed as broken:  # counted among those that were asked for
-            at, difference = broken.facts["parcel"], broken.facts["difference"]
-            raise CoverageNotClosed(parcel=int(rows[at]), difference=difference) from broken
+            at = int(str(broken.facts["parcel"]))
+            raise CoverageNotClosed(parcel=int(rows[at]), difference=broken.facts["difference"]) from broken
         self._write(grid, asked[rows], coverage)
         return _Built(coverage, rows)
 

@@ -300,3 +300,11 @@ def test_two_processes_build_forget_and_join_the_same_parcels(tmp_path: Path) ->
         assert output.strip() == "[]"
     store = CoverageStore(tmp_path / "store")
     assert same(asked(store, list(range(24))), anew(list(range(24))))
+
+
+def test_digests_that_begin_alike_are_told_apart(tmp_path: Path) -> None:
+    alike = [f"{'ab' * 8}{n:048x}" for n in (7, 3, 5)]
+    store = CoverageStore(tmp_path)
+    store.coverage(LAND[:2], alike[:2], GRID)
+    found = store.coverage(lambda rows: [LAND[2] for _ in rows], [alike[2], alike[1], alike[0]], GRID)
+    assert same(found, anew([2, 1, 0]))
