@@ -79,6 +79,7 @@ def verify(story: Story) -> str:
             reason_code="site_visit",
             findings="抽查样地与记录一致；按保守原则扣减（示例）",
             attest_parameters=True,
+            override_assumptions=True,
         )
         story.cast.do(verifier, "period.verify", command)
         project.verified_kg = project.run_kg - deduction_kg

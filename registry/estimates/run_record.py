@@ -7,7 +7,7 @@ from typing import Final, cast
 from ledger.canonical import JsonValue, decode
 from ledger.errors import NotCanonical
 from registry.estimates.inputs import NEWEST, RunInputs
-from registry.estimates.methods.parameters import sha256_hex
+from registry.estimates.methods.parameters import Mark, sha256_hex
 from registry.estimates.rules import RecordMalformed
 
 RECORD_VERSION: Final = NEWEST
@@ -83,6 +83,18 @@ class RunRecord:
         if not isinstance(rows, list):
             raise RecordMalformed(reason="it lists no parameters")
         return [f"{row['table']}.{row['code']}" for row in rows if isinstance(row, dict)]
+
+    @property
+    def rows_assumed(self) -> list[str]:
+        """Those of them that are assumptions, which need a verifier's express override."""
+        rows = self.document.get("rows_to_attest")
+        if not isinstance(rows, list):
+            raise RecordMalformed(reason="it lists no parameters")
+        return [
+            f"{row['table']}.{row['code']}"
+            for row in rows
+            if isinstance(row, dict) and row.get("mark") == Mark.ASSUMED
+        ]
 
     @property
     def attestation_sha256(self) -> str:

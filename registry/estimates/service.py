@@ -382,6 +382,15 @@ def load_record(run: EstimateRun) -> RunRecord:
     return RunRecord(run.record)
 
 
+def rows_assumed(run: EstimateRun) -> list[str]:
+    """The parameter rows of a run that are assumptions, `table.code`; all that are not sure where its record
+    was erased and nobody can tell any more.
+    """
+    if run.record is None:
+        return list(run.rows_to_attest)
+    return load_record(run).rows_assumed
+
+
 def record_outlines(session: Session, record: RunRecord) -> dict[str, Polygonal]:
     """The outlines that a record names, by digest, as far as they are still kept."""
     found: dict[str, Polygonal] = {}

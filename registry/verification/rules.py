@@ -1,6 +1,6 @@
 """What a verifier may sign (RULES 1.3; METHODOLOGY D1, D2, R-15 to R-17), decided on plain values."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -67,6 +67,18 @@ class ParametersUnattested(VerificationRefused):
     )
 
 
+class AssumptionsNotOverridden(VerificationRefused):
+    """METHODOLOGY 0: rows that are assumptions (`A`) need an override of their own, beside the attestation
+    that all unsure rows need. `rows` names them.
+    """
+
+    code: ClassVar[str] = "assumptions_not_overridden"
+    template: ClassVar[str] = (
+        "The estimate rests on {count} parameters that are assumptions; the verifier has to override them "
+        "expressly: {rows}."
+    )
+
+
 class SecondVerifierNeeded(VerificationRefused):
     code: ClassVar[str] = "second_verifier_needed"
     template: ClassVar[str] = (
@@ -83,6 +95,27 @@ class SecondVerifierUnneeded(VerificationRefused):
 class NotTheSecondVerifier(VerificationRefused):
     code: ClassVar[str] = "not_the_second_verifier"
     template: ClassVar[str] = "The second signature has to come from a verifier of {organisation}."
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """What a run proved by plots, sure enough to be signed (D1, R-15). No screening or forecast becomes one.
+
+    Made by `proven` alone. A verifier's signature over it makes a `Verified`.
+    """
+
+    period: str
+    run: str
+    estimate_kg: int
+    uncertainty_ppm: int
+
+    def __post_init__(self) -> None:
+        if self.estimate_kg < 0:
+            raise UnverifiedQuantity(period=self.period, reason="it is a loss")
+        if not 0 <= self.uncertainty_ppm <= MAX_UNCERTAINTY_PPM:
+            percent = self.uncertainty_ppm / 10_000
+            reason = f"its uncertainty is {percent:g} %, measure more plots"
+            raise UnverifiedQuantity(period=self.period, reason=reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,32 +144,40 @@ class Verified:
             raise UnverifiedQuantity(period=self.period, reason="its shares do not add up")
 
 
-def check_issuable(period: str, tier: str, uncertainty_ppm: int | None) -> None:
-    """D1 and R-15: proven by plots, with an uncertainty of at most 30 % (`UnverifiedQuantity`)."""
+def proven(period: str, run: str, tier: str, uncertainty_ppm: int | None, estimate_kg: int) -> Proven:
+    """D1 and R-15: a run that plots prove, with an uncertainty of at most 30 % (`UnverifiedQuantity`)."""
     if tier != TIER_VERIFIED:
         raise UnverifiedQuantity(period=period, reason=f"the run is of the tier {tier}")
     if uncertainty_ppm is None:
         raise UnverifiedQuantity(period=period, reason="its uncertainty is undefined")
-    if uncertainty_ppm > MAX_UNCERTAINTY_PPM:
-        raise UnverifiedQuantity(
-            period=period, reason=f"its uncertainty is {uncertainty_ppm / 10_000:g} %, measure more plots"
-        )
+    return Proven(period, run, estimate_kg, uncertainty_ppm)
 
 
-def signed_kg(estimate_kg: int, verified_kg: int | None, deduction_kg: int) -> int:
+def signed_kg(run: Proven, verified_kg: int | None, deduction_kg: int) -> int:
     """What the verifier signs: its own quantity, else the estimate less the deduction."""
-    return max(estimate_kg - deduction_kg, 0) if verified_kg is None else verified_kg
+    return max(run.estimate_kg - deduction_kg, 0) if verified_kg is None else verified_kg
 
 
-def check_difference(estimate_kg: int, verified_kg: int, tolerance_ppm: int, reason_code: str) -> None:
+def check_difference(run: Proven, verified_kg: int, tolerance_ppm: int, reason_code: str) -> None:
     """A verifier may sign less; more only within the programme's figure. More, or much less, has a reason.
 
     Raises `MoreThanEstimated`, `ReasonMissing`.
     """
-    facts = {"verified_kg": verified_kg, "estimate_kg": estimate_kg, "tolerance_ppm": tolerance_ppm}
-    allowed = estimate_kg * tolerance_ppm
-    difference = (verified_kg - estimate_kg) * MILLION
+    facts = {"verified_kg": verified_kg, "estimate_kg": run.estimate_kg, "tolerance_ppm": tolerance_ppm}
+    allowed = run.estimate_kg * tolerance_ppm
+    difference = (verified_kg - run.estimate_kg) * MILLION
     if difference > allowed:
         raise MoreThanEstimated(**facts)
     if not reason_code and (difference > 0 or -difference > allowed):
         raise ReasonMissing(**facts)
+
+
+def check_attested(rows: Sequence[str], assumed: Sequence[str], *, attested: bool, overridden: bool) -> None:
+    """D2: every row that is not sure is attested, and those that are assumptions are overridden as well.
+
+    Raises `ParametersUnattested`, `AssumptionsNotOverridden`.
+    """
+    if rows and not attested:
+        raise ParametersUnattested(count=len(rows), rows=list(rows))
+    if assumed and not overridden:
+        raise AssumptionsNotOverridden(count=len(assumed), rows=list(assumed))

@@ -18,7 +18,7 @@ from registry.accounts.service import NotFound
 from registry.acts import Desk, Mode
 from registry.apportion import largest_remainder
 from registry.estimates.models import EstimateRun
-from registry.estimates.service import load_run, run_parcels
+from registry.estimates.service import load_run, rows_assumed, run_parcels
 from registry.machine import Role
 from registry.office import Act, Answer, Command
 from registry.parcels.independence import check_independent
@@ -31,13 +31,14 @@ from registry.verification.rules import (
     STATEMENT,
     NotTheSecondVerifier,
     NotTheVerifier,
-    ParametersUnattested,
+    Proven,
     SecondVerifierNeeded,
     SecondVerifierUnneeded,
     UnverifiedQuantity,
     Verified,
+    check_attested,
     check_difference,
-    check_issuable,
+    proven,
     signed_kg,
 )
 
@@ -78,6 +79,9 @@ class VerifyPeriod(Command):
     attest_parameters: bool = Field(
         False, description="the verifier answers for the parameters used that are not sure"
     )
+    override_assumptions: bool = Field(
+        False, description="the verifier accepts expressly the parameters used that are assumptions"
+    )
     second_verifier: str | None = Field(
         None, description="the organisation that signs too where the removal is unusually high"
     )
@@ -112,10 +116,10 @@ def verify_period(desk: Desk, command: VerifyPeriod, *, interests: Interests) ->
     PERIOD.step(period.status, "verify", period.id)
     _require_independent(desk.session, desk.actor.organisation, period, interests)
     run = current_run(desk.session, period)
-    check_issuable(period.id, run.tier, run.uncertainty_ppm)
-    kg = signed_kg(run.estimate_kg, command.verified_kg, command.deduction_kg)
+    estimate = _proven(period, run)
+    kg = signed_kg(estimate, command.verified_kg, command.deduction_kg)
     terms = terms_of(load_programme(desk.session, load_project(desk.session, period.project_id).programme_id))
-    check_difference(run.estimate_kg, kg, terms.verifier_reason_ppm, command.reason_code)
+    check_difference(estimate, kg, terms.verifier_reason_ppm, command.reason_code)
     _require_attested(run, command)
     action = _signing_action(desk, command, period, run, interests)
     shares = _shares(desk.session, run, kg)
@@ -127,7 +131,7 @@ def verify_period(desk: Desk, command: VerifyPeriod, *, interests: Interests) ->
         "second_verifier": command.second_verifier,
         "verified_kg": kg,
         "deduction_kg": command.deduction_kg,
-        "estimate_kg": run.estimate_kg,
+        "estimate_kg": estimate.estimate_kg,
         "attested_sha256": run.attestation_sha256 if run.rows_to_attest else None,
         "parameters_sha256": run.parameters_sha256,
         "parcels": [[number, share] for number, share in shares],
@@ -195,10 +199,17 @@ def _own_verification(desk: Desk, period: str) -> MonitoringPeriod:
     return row
 
 
+def _proven(period: MonitoringPeriod, run: EstimateRun) -> Proven:
+    return proven(period.id, run.id, run.tier, run.uncertainty_ppm, run.estimate_kg)
+
+
 def _require_attested(run: EstimateRun, command: VerifyPeriod) -> None:
-    rows = run.rows_to_attest
-    if rows and not command.attest_parameters:
-        raise ParametersUnattested(count=len(rows), rows=list(rows))
+    check_attested(
+        run.rows_to_attest,
+        rows_assumed(run),
+        attested=command.attest_parameters,
+        overridden=command.override_assumptions,
+    )
 
 
 def _signing_action(
@@ -274,6 +285,7 @@ def verified_quantity(session: Session, period: str) -> Verified:
     statement = statement_of_period(session, period)
     if statement is None or row.status not in ("verified", "issued"):
         raise UnverifiedQuantity(period=period, reason=f"it is {row.status}")
+    _proven(row, load_run(session, statement.run_id))  # at every door: what was signed is of the right tier
     return Verified(
         period=period,
         project=row.project_id,

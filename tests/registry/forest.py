@@ -170,7 +170,11 @@ class Forest:
         return self.land.people.do(self.land.verifier, "period.verify", command)
 
     def verify_command(self, **changed: Any) -> VerifyPeriod:
-        given: dict[str, Any] = {"findings": "现场核查无误", "attest_parameters": True} | changed
+        given: dict[str, Any] = {
+            "findings": "现场核查无误",
+            "attest_parameters": True,
+            "override_assumptions": True,
+        } | changed
         return VerifyPeriod(period=self.period, **given)
 
 

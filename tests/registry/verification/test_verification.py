@@ -6,11 +6,14 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from registry.estimates.models import EstimateRun
+from registry.estimates.service import rows_assumed
 from registry.machine import Mandate, NotAuthorised, Role, TransitionRefused
 from registry.parcels.rules import NotIndependent
 from registry.projects.service import load_period, load_project
 from registry.verification.models import Statement
 from registry.verification.rules import (
+    AssumptionsNotOverridden,
     MoreThanEstimated,
     NotTheSecondVerifier,
     NotTheVerifier,
@@ -110,6 +113,32 @@ def test_parameters_that_are_not_sure_need_the_verifiers_attestation(forest: For
         statement = session.scalars(sa.select(Statement)).one()
         assert statement.attested_sha256 is not None
         assert statement.findings == "现场核查无误"
+
+
+def test_assumptions_need_an_override_beside_the_attestation(forest: Forest) -> None:
+    """[P] rows are attested; [A] rows are attested and overridden, each refused by its own code."""
+    forest.verifying()
+    with pytest.raises(AssumptionsNotOverridden) as refused:
+        forest.verify(override_assumptions=False)
+    rows: Any = refused.value.facts["rows"]
+    assert refused.value.code == "assumptions_not_overridden"
+    assert "programme:ZJ-PH.1.baseline_ppm" in rows and "estimation_rules.min_plots_per_stratum" in rows
+    assert not [row for row in rows if row.startswith(("stand_types.", "deduction_rules."))]  # [P] rows
+    with pytest.raises(ParametersUnattested):  # an override alone is no attestation
+        forest.verify(attest_parameters=False)
+    with forest.land.people.installation.database.read() as session:
+        assert session.scalars(sa.select(Statement)).all() == []
+
+
+def test_where_the_record_is_erased_every_unsure_row_counts_as_an_assumption(forest: Forest) -> None:
+    forest.verifying()
+    with forest.land.people.installation.database.read() as session:
+        run = session.get_one(EstimateRun, load_period(session, forest.period).run_id)
+        kept = set(rows_assumed(run))
+        assert kept < set(run.rows_to_attest)
+        session.expunge(run)
+        run.record = None
+        assert set(rows_assumed(run)) == set(run.rows_to_attest)
 
 
 def test_a_screening_number_cannot_be_verified(forest: Forest) -> None:
