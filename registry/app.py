@@ -15,6 +15,7 @@ from registry import problem
 from registry.accounts import routes as accounts
 from registry.catalogue import ACTS
 from registry.estimates import method_routes as methods
+from registry.estimates import plot_routes as plots
 from registry.estimates import raster_routes as rasters
 from registry.estimates import report_routes as reports
 from registry.estimates import routes as estimates
@@ -56,6 +57,7 @@ ROOMS: Final[tuple[APIRouter, ...]] = (
     rasters.router,
     methods.router,
     estimates.router,
+    plots.router,
     reports.report_router(IssuedOutcomes()),
     verification.router,
     issuance.router,

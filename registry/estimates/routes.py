@@ -1,43 +1,32 @@
-"""Input files and runs over HTTP."""
+"""Runs over HTTP."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import sqlalchemy as sa
-from fastapi import APIRouter, File, Form, Request, Response, UploadFile
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Request, Response
 
 from registry.accounts.service import NotFound
-from registry.estimates.models import EstimateRun, PlotFile
-from registry.estimates.rasters import (
-    Measurement,
-    list_plot_files,
-    record_plots,
-    store_plots,
-)
+from registry.estimates.models import EstimateRun
 from registry.estimates.rules import RunNotPrepared
 from registry.estimates.service import EstimatePeriod, load_run, prepare_run, run_parcels
-from registry.estimates.uploads import UPLOAD_PROBLEMS, require_uploader
 from registry.office import Command
 from registry.projects.models import MonitoringPeriod, Project
 from registry.projects.service import load_period, load_project
 from registry.web.api import (
     PAGE_SIZE,
     READ_PROBLEMS,
-    Acting,
     ActRoute,
     Caller,
     Cursor,
     Known,
     Limit,
     Reading,
-    Running,
     Services,
     add_acts,
     page_of,
     perform,
 )
-from registry.web.uploads import uploaded
 
 router = APIRouter(tags=["estimates"])
 
@@ -64,28 +53,6 @@ add_acts(
         perform_estimate,
     ),
 )
-
-
-@router.post(
-    "/plot-files", summary="Register a file of sample plots", status_code=201, responses=UPLOAD_PROBLEMS
-)
-def add_plots(
-    running: Running,
-    by: Acting,
-    file: Annotated[UploadFile, File(description="CSV")],
-    measurement: Annotated[Measurement, Form()] = "volume",
-) -> JSONResponse:
-    """A file with faults is refused as a whole; `errors` lists them."""
-    require_uploader(by, "plot file")
-    with uploaded(file) as path:
-        stored = store_plots(running.home, path, measurement=measurement)
-    with running.database.write() as session:
-        return JSONResponse(dict(_plots_view(record_plots(session, stored))), 201)
-
-
-@router.get("/plot-files", summary="Registered plot files", responses=READ_PROBLEMS)
-def plot_files(known: Known, session: Reading) -> dict[str, Any]:
-    return {"items": [_plots_view(row) for row in list_plot_files(session)], "next": None}
 
 
 @router.get("/runs", summary="Runs of my projects", responses=READ_PROBLEMS)
@@ -135,10 +102,6 @@ def _seen_run(session: Reading, known: Caller, run: str) -> EstimateRun:
     if not (known.official or owner == known.mandate.organisation):
         raise NotFound(kind="run", id=run)
     return row
-
-
-def _plots_view(row: PlotFile) -> Mapping[str, Any]:
-    return {"sha256": row.sha256, "measurement": row.measurement, "plots": row.plots}
 
 
 def _run_view(row: EstimateRun) -> Mapping[str, Any]:
