@@ -30,7 +30,7 @@ from geo.errors import (
 )
 from geo.raster import Grid, RasterSource, write_geotiff
 from geo.work import Threads, Workers
-from geo.zonal import zonal_sums
+from geo.zonal import Layer, Mask, zonal_sums_of
 from tests.geo.shapes import stand
 from tests.geo.tasks import PATIENCE_S, doubled, faulty, held, name_of, refused, suicide, unsendable
 from tests.machines import CHECKOUT, Machines
@@ -58,6 +58,7 @@ def biomass(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Densities with gaps, in blocks that several parcels share."""
     rng = np.random.default_rng(5)
     values = rng.gamma(4, 30, (GRID.height, GRID.width)).astype(np.float32)
+    values[rng.random(values.shape) < 0.3] = 13
     values[rng.random(values.shape) < 0.05] = -9999
     path = tmp_path_factory.mktemp("raster") / "biomass.tif"
     write_geotiff(path, values, GRID, nodata=-9999)
@@ -73,10 +74,13 @@ PARCELS = [
 def measured(workers: Workers, raster: RasterSource) -> list[bytes]:
     """All bits of a coverage and of sums over it."""
     coverage: Coverage = cover_parcels(PARCELS, GRID, workers=workers)
-    sums = zonal_sums(coverage, raster, spread=True, workers=workers)
-    spread = (sums.minimum, sums.maximum, sums.variance)
-    assert all(array is not None for array in spread)
-    arrays = [*coverage.arrays().values(), sums.total, sums.measured_m2, *spread]
+    share = Mask(raster, (1, 2, 3, 5, 8, 13))
+    layers = [Layer(raster, spread=True), Layer(raster, masks=(share,)), Layer(raster, spread=True)]
+    arrays = [*coverage.arrays().values()]
+    for sums in zonal_sums_of(coverage, layers, workers=workers):
+        arrays += [sums.total, sums.measured_m2, sums.area_m2]
+        arrays += [array for array in (sums.minimum, sums.maximum, sums.variance) if array is not None]
+    assert len(arrays) == len(coverage.arrays()) + 15
     return [np.ascontiguousarray(array).tobytes() for array in arrays]
 
 
