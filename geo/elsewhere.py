@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pyproj
 import shapely
 from numpy.typing import NDArray
 
@@ -139,6 +140,7 @@ def computing_with(packages: tuple[str, ...] = ("geo",)) -> Mapping[str, str]:
         "machine": platform.machine(),
         **{name: _version(name) for name in _LIBRARIES},
         "geos": shapely.geos_version_string,
+        "proj": pyproj.proj_version_str,
         **{f"code of {package}": _code(package) for package in packages},
         "arithmetic": _arithmetic(),
     }
