@@ -118,7 +118,7 @@ def import_parcels(
     if as_json:
         console.print_json(json.dumps(report.to_json(), ensure_ascii=False))
     else:
-        print_report(report, _language(language))
+        print_report(report, language_of(language))
     if report.problems:
         raise typer.Exit(REFUSED)
 
@@ -238,7 +238,7 @@ def _repairs(given: Sequence[str]) -> dict[int, str]:
     return {int(row): digest for row, digest in found.items()}
 
 
-def _language(asked: str | None) -> Language:
+def language_of(asked: str | None) -> Language:
     """`--lang`, else the environment's, else Chinese."""
     spoken = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
     return chosen(asked or spoken.partition(".")[0], None)
