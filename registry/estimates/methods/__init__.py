@@ -17,7 +17,15 @@ No database, no web, no raster: numbers in, numbers out, so that anybody can rec
     quantities.py equations/       units and ranges; equation id and named values to outputs
 """
 
-from registry.estimates.methods.area import PixelArea, pixel_area
+from registry.estimates.methods.area import PixelArea, PolygonArea, pixel_area, polygon_area
+from registry.estimates.methods.bamboo import (
+    CulmClass,
+    Saturation,
+    culm_agb_kg,
+    culm_carbon_tc_ha,
+    culm_plot,
+    saturated_tco2e,
+)
 from registry.estimates.methods.calibration import CalibratedChange, calibrate
 from registry.estimates.methods.crediting import (
     CreditingChain,
@@ -59,6 +67,7 @@ from registry.estimates.methods.parameters import (
     canonical_json,
     default_parameters,
 )
+from registry.estimates.methods.plausible import Plausible, plausible_density
 from registry.estimates.methods.plot_files import RowFault, read_plots, read_tree_plots
 from registry.estimates.methods.plots import (
     MeasuredTree,
@@ -84,7 +93,13 @@ from registry.estimates.methods.raster import (
     raster_stock_of_sums,
 )
 from registry.estimates.methods.student import incomplete_beta, student_quantile
-from registry.estimates.methods.tiers import ExAnte, forecast
+from registry.estimates.methods.tiers import (
+    ExAnte,
+    ForecastBand,
+    ForecastStand,
+    forecast,
+    forecast_project,
+)
 from registry.estimates.methods.uncertainty import (
     Deduction,
     MeanChange,
@@ -116,9 +131,12 @@ __all__ = [
     "ChangePixel",
     "ChangeSums",
     "CreditingChain",
+    "CulmClass",
     "Deduction",
     "DeductionRule",
     "ExAnte",
+    "ForecastBand",
+    "ForecastStand",
     "GrowthCurve",
     "Issuable",
     "LinearStockChange",
@@ -131,15 +149,18 @@ __all__ = [
     "ParameterSet",
     "PixelArea",
     "Plausibility",
+    "Plausible",
     "PlotChange",
     "PlotEstimate",
     "PlotRecord",
+    "PolygonArea",
     "RasterChange",
     "RasterStock",
     "Reversal",
     "RiskMode",
     "RowFault",
     "RowUse",
+    "Saturation",
     "SpeciesShare",
     "StandType",
     "StockPixel",
@@ -157,11 +178,15 @@ __all__ = [
     "change_sums",
     "check_dates",
     "crediting_chain",
+    "culm_agb_kg",
+    "culm_carbon_tc_ha",
+    "culm_plot",
     "deduct",
     "deduction_rate",
     "default_parameters",
     "estimate_change",
     "forecast",
+    "forecast_project",
     "growth_curve",
     "incomplete_beta",
     "issuable_kg",
@@ -172,13 +197,16 @@ __all__ = [
     "net_reduction",
     "pixel_area",
     "plausibility",
+    "plausible_density",
     "plot_change",
+    "polygon_area",
     "raster_change",
     "raster_stock",
     "raster_stock_of_sums",
     "read_plots",
     "read_tree_plots",
     "reversal",
+    "saturated_tco2e",
     "stratified_mean",
     "student_quantile",
     "tree_plot",
