@@ -46,8 +46,10 @@ AREA_BOUND = 3e-8
 SUM_BOUND = 1e-7
 NUMBER_BOUND = 1e-11
 """Relative: the same formula in another order of additions."""
-DISC_BOUND = 2e-3
-"""Relative: a disc of some pixels is drawn on the ellipsoid here and in a local plane there."""
+DISC_BOUND = 1e-5
+"""Relative to the largest: a plot's disc is drawn on the ellipsoid here and in a local plane there."""
+CALIBRATED_BOUND = 1e-7
+"""Relative: what is left of that in a mean over the plots."""
 
 
 Json = dict[str, Any]
@@ -538,8 +540,8 @@ def recompute(folder: Path) -> Findings:
 
 
 def _bound_kg(method: Json, kilograms: list[int]) -> int:
-    """Discs of plots are drawn otherwise here: a calibrated run agrees to some parts in a thousand only."""
-    return 0 if method["estimator"] == "stratified" else max(1, round(2e-3 * max(kilograms)))
+    """Discs of plots are drawn otherwise here, so that a calibrated run may round to another kilogram."""
+    return 0 if method["estimator"] == "stratified" else max(1, round(CALIBRATED_BOUND * max(kilograms)))
 
 
 def _compare_ground(found: Findings, land: list[Json], recorded: list[Json]) -> None:
@@ -574,7 +576,7 @@ def _kilograms(
     total, loss, net, rate = chain(delta, percent, inputs, rule)
     if found is not None:
         change = evidence["change"]["change"]
-        bound = NUMBER_BOUND if method["estimator"] == "stratified" else DISC_BOUND
+        bound = NUMBER_BOUND if method["estimator"] == "stratified" else CALIBRATED_BOUND
         theirs = [float(change[name]) for name in ("mean_delta_tc_ha", "uncertainty_pct")]
         found.close(f"mean change and its uncertainty, {how}", [mean, percent], theirs, bound)
         found.same("deduction for uncertainty", None if rate is None else rate == _rate(record), True)
@@ -601,7 +603,7 @@ def _compare_rate(
         hectares = Decimal(sum(eligible_cm2)) / CM2_PER_HA
         years = days(inputs) / Decimal("365.25")
         rate = int((max(net, Decimal(0)) * 1000 / hectares / years).to_integral_value(rounding=ROUND_CEILING))
-    slack = 0 if method["estimator"] == "stratified" else max(1, round(2e-3 * rate))
+    slack = 0 if method["estimator"] == "stratified" else max(1, round(CALIBRATED_BOUND * rate))
     found.within("removal a hectare and year (kg)", [rate], [results["rate_kg_ha_year"]], slack)
 
 

@@ -1,4 +1,4 @@
-"""A run computed again by a program that shares no line with the registry: `tests/oracles/recompute_bundle`."""
+"""A run computed again by a program that shares no line with it, `tests/oracles/recompute_bundle`."""
 
 import ast
 import json
@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from geo.polygon import to_wkb
+from registry.estimates.inputs import method_inputs
 from registry.estimates.run_record import RunRecord
 from tests.oracles import recompute_bundle as stranger
 from tests.registry.estimates.test_bundle import ONE, Told, told
-from tests.registry.estimates.test_run import Given, method_inputs, source, villages
+from tests.registry.estimates.test_run import Given, source, villages
 
 __all__ = ["source", "told", "villages"]  # fixtures
 
