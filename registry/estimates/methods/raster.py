@@ -89,9 +89,9 @@ def raster_stock(
 ) -> RasterStock:
     """Stock of a polygon from density pixels of one area, with fractional coverage, mask and gaps (E-R1)."""
     positive(pixel_area_ha=pixel_area_ha)
-    for pixel in pixels:
+    for index, pixel in enumerate(pixels):
         share(frac=pixel.frac, mask=pixel.mask)
-        not_negative(agb_t_ha=pixel.agb_t_ha or 0.0)
+        not_negative(**{f"pixels[{index}].agb_t_ha": pixel.agb_t_ha or 0.0})
     valid = [pixel for pixel in pixels if pixel.agb_t_ha is not None]
     return raster_stock_of_sums(
         polygon_area_ha=total(p.frac * pixel_area_ha for p in pixels),

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from geo.errors import GeoRefusal
 from registry.errors import RegistryRefusal
 from registry.estimates.methods.equations import calculate
 from registry.estimates.methods.errors import (
@@ -88,7 +89,7 @@ def _calculated(calculation: object, number: int) -> dict[str, object]:
     name = calculation.get("name") if isinstance(calculation, dict) else None
     try:
         return _one(calculation)
-    except RegistryRefusal as refusal:
+    except (RegistryRefusal, GeoRefusal) as refusal:
         refusal.facts |= {"item": number, "item_name": name[:_SHOWN] if isinstance(name, str) else None}
         raise
 
