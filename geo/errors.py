@@ -468,6 +468,11 @@ class RasterDoesNotCover(GeoRefusal):
     template = "The raster covers only a share of {covered_share} of parcel {parcel}."
 
 
+class RasterNotClasses(GeoRefusal):
+    code = "raster_not_classes"
+    template = "The raster {name} does not hold classes: whole numbers, some thousands of them at most."
+
+
 class CoverageNotClosed(GeoRefusal):
     """The shares of a polygon do not add up to its area, so the polygon was not valid."""
 
