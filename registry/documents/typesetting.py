@@ -1,4 +1,4 @@
-"""Typst for papers other than certificates: a template, data and our fonts; not the system's, nor its clock."""
+"""Typst for papers other than certificates: a template, data and our fonts, and nothing of the machine's."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -8,7 +8,6 @@ from typing import Literal
 import typst
 
 from registry.documents.fonts import font_set
-
 
 Standard = Literal["a-2a", "ua-1"]
 """What a file holds itself to: archiving with its structure, and reading aloud."""

@@ -235,7 +235,7 @@ def grouped(value: Decimal | int, places: int = 0) -> str:
     with localcontext() as context:
         context.prec, context.rounding = EXACT.prec, ROUND_HALF_EVEN
         rounded = Decimal(value).quantize(Decimal(1).scaleb(-places))
-    return f"{abs(rounded):,f}" if rounded >= 0 else f"−{abs(rounded):,f}"
+    return f"{'−' if rounded < 0 else ''}{rounded.copy_abs():,f}"
 
 
 def significant(value: Decimal, digits: int = 5) -> str:

@@ -254,20 +254,16 @@ def _signatures_section(say: Speaker) -> Section:
         "signatures",
         say("签署", "Signatures"),
         (
+            Signatures(
+                (say("编制", "prepared by"), say("复核", "checked by"), say("核查机构", "verifier")),
+                (say("姓名", "name"), say("签字（盖章）", "signature (seal)"), say("日期", "date")),
+            ),
             Paragraph(
                 say(
                     "手写签名与盖章不改变日志中的事实；以日志条目及其签名为准。",
                     "Signing this paper changes no fact of the log; the entries and their signatures decide.",
                 ),
                 "quiet",
-            ),
-            Signatures(
-                (say("编制", "prepared by"), say("复核", "checked by"), say("核查机构", "verifier")),
-                (
-                    say("姓名", "name"),
-                    say("签字（盖章）", "signature (seal)"),
-                    say("日期", "date"),
-                ),
             ),
         ),
     )

@@ -228,7 +228,10 @@ def _second_opinion(report: Report, say: Speaker) -> Iterator[Block]:
             *_quantiles(say("变化量分位数", "quantiles of the change"), found.change_tco2e),
             *_quantiles(say("净减排量分位数", "quantiles of the net removal"), found.net_tco2e),
             (
-                say("真实净减排量低于估算量的概率", "probability that the true net removal is below"),
+                say(
+                    "真实净减排量低于估算量的概率",
+                    "probability that the true net removal is below the estimate",
+                ),
                 say.figure(None if found.below_credited is None else found.below_credited * 100, 1, "%"),
             ),
             (

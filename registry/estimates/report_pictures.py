@@ -4,6 +4,7 @@ Each is there when the record has what it shows.
 """
 
 from collections.abc import Iterator
+from textwrap import fill
 from typing import Final
 
 from registry.estimates.pictures import (
@@ -20,6 +21,7 @@ from registry.estimates.report_words import stand_type
 
 C_TO_CO2: Final = 44 / 12
 SHARE_PCT: Final = 68
+NAME_WIDTH: Final = 16
 STANDS_OUT: Final = "plot_stands_out"
 
 
@@ -101,7 +103,7 @@ def _points(report: Report, say: Speaker) -> list[PlotPoint]:
     return [
         PlotPoint(
             one.plot,
-            stand_type(say, one.stratum),
+            fill(stand_type(say, one.stratum), NAME_WIDTH, break_long_words=False),
             float(one.delta_tc_ha),
             one.plot in out,
             None if one.raster_delta_t_ha is None else float(one.raster_delta_t_ha),
