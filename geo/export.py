@@ -6,9 +6,10 @@ bytes as far as the formats let them: a GeoPackage names an instant of change, w
 
 import json
 import os
+import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -46,6 +47,8 @@ class Format(StrEnum):
         }[self.value]
 
 
+About = Callable[[], Mapping[str, str]]
+
 Kind = Literal["text", "integer", "number", "boolean"]
 
 
@@ -71,18 +74,24 @@ def write(
     fields: Sequence[Field],
     rows: Iterable[ExportRow],
     made_at: datetime = _MADE_AT,
+    about: Callable[[], Mapping[str, str]] = dict,
 ) -> int:
-    """Write a file whole or not at all; answers how many rows it has. Rows are taken as they come."""
+    """Write a file whole or not at all; answers how many rows it has. Rows are taken as they come.
+
+    `about` is asked once the last row is written, for texts that the file's own metadata say of all rows.
+    """
     target = Path(path)
     part = target.with_name(f".{target.name}.part{kind.suffix}")
     counted = _Counted(rows)
-    writers: Mapping[Format, Callable[[Path, Sequence[Field], Iterable[ExportRow], datetime], None]] = {
+    writers: Mapping[
+        Format, Callable[[Path, Sequence[Field], Iterable[ExportRow], datetime, About], None]
+    ] = {
         Format.GPKG: _write_gpkg,
         Format.GEOPARQUET: _write_geoparquet,
         Format.GEOJSON: _write_geojson,
     }
     try:
-        writers[kind](part, fields, counted, made_at)
+        writers[kind](part, fields, counted, made_at, about)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
@@ -115,7 +124,9 @@ _NUMPY: Final[Mapping[Kind, str]] = {
 }  # fmt: skip
 
 
-def _write_gpkg(path: Path, fields: Sequence[Field], rows: Iterable[ExportRow], made_at: datetime) -> None:
+def _write_gpkg(
+    path: Path, fields: Sequence[Field], rows: Iterable[ExportRow], made_at: datetime, about: About
+) -> None:
     """One layer of polygons and multipolygons with an R-tree, written by GDAL."""
     import pyogrio
 
@@ -139,6 +150,15 @@ def _write_gpkg(path: Path, fields: Sequence[Field], rows: Iterable[ExportRow], 
                 append=number > 0,
                 layer_options={"GEOMETRY_NAME": "geom", "FID": "fid"} if number == 0 else None,
             )
+    _describe_gpkg(path, about())
+
+
+def _describe_gpkg(path: Path, about: Mapping[str, str]) -> None:
+    """The description that programs show of the layer, one `name: text` a line."""
+    if about:
+        with closing(sqlite3.connect(path)) as database, database:
+            text = "\n".join(f"{name}: {value}" for name, value in about.items())
+            database.execute("update gpkg_contents set description = ? where table_name = ?", (text, LAYER))
 
 
 def _column(field: Field, batch: Sequence[ExportRow]) -> tuple[Any, Any]:
@@ -168,7 +188,7 @@ def _gdal(options: Mapping[str, str]) -> Iterator[None]:
 
 
 def _write_geoparquet(
-    path: Path, fields: Sequence[Field], rows: Iterable[ExportRow], _made_at: datetime
+    path: Path, fields: Sequence[Field], rows: Iterable[ExportRow], _made_at: datetime, about: About
 ) -> None:
     """GeoParquet 1.1: WKB, the system as PROJJSON, a covering box for each row. Its metadata names the box of
     all rows and is written last.
@@ -198,7 +218,7 @@ def _write_geoparquet(
             boxes = pa.StructArray.from_arrays([pa.array(edge) for edge in bounds.T], fields=list(box))
             wkb = pa.array(shapely.to_wkb(outlines, flavor="iso").tolist(), pa.binary())
             writer.write_table(pa.Table.from_arrays([*columns, boxes, wkb], schema=schema))
-        writer.add_key_value_metadata({"geo": json.dumps(_geo(whole, types))})
+        writer.add_key_value_metadata({"geo": json.dumps(_geo(whole, types)), **about()})
 
 
 def _geo(whole: Any, types: set[str]) -> dict[str, Any]:
@@ -223,17 +243,18 @@ def _geo(whole: Any, types: set[str]) -> dict[str, Any]:
 
 
 def _write_geojson(
-    path: Path, fields: Sequence[Field], rows: Iterable[ExportRow], _made_at: datetime
+    path: Path, fields: Sequence[Field], rows: Iterable[ExportRow], _made_at: datetime, about: About
 ) -> None:
     """A FeatureCollection, a feature a line (RFC 7946: shells anticlockwise)."""
     with path.open("w", encoding="utf-8") as file:
         file.write('{"type":"FeatureCollection","features":[')
         for number, row in enumerate(rows):
             turned = shapely.orient_polygons(row.outline, exterior_cw=False)
-            said = {field.name: row.values.get(field.name) for field in fields}
-            properties = json.dumps(said, ensure_ascii=False, allow_nan=False)
+            values = {field.name: row.values.get(field.name) for field in fields}
+            properties = json.dumps(values, ensure_ascii=False, allow_nan=False)
             file.write("\n" if number == 0 else ",\n")
             file.write(
                 f'{{"type":"Feature","properties":{properties},"geometry":{shapely.to_geojson(turned)}}}'
             )
-        file.write("\n]}\n")
+        said = about()
+        file.write("\n]" + (f',"about":{json.dumps(said, ensure_ascii=False)}' if said else "") + "}\n")

@@ -161,3 +161,17 @@ class EarlierPeriodUnsettled(EstimateRefused):
         "The earlier period {period} of this project is {status}; with this method it has to be verified or "
         "ended first, because a stand is credited only up to the level at which it is full."
     )
+
+
+class ScreeningWithoutParcels(EstimateRefused):
+    code: ClassVar[str] = "screening_without_parcels"
+    template: ClassVar[str] = "There is no parcel to be screened."
+
+
+class ScreeningRowsFaulty(EstimateRefused):
+    """Rows of a file of parcels whose outlines cannot be used; `rows` lists them."""
+
+    code: ClassVar[str] = "screening_rows_faulty"
+    template: ClassVar[str] = (
+        "{count} of the outlines in {file} cannot be used; the first is row {row}: {fault}."
+    )
