@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 from registry.cli.common import HomeOption, JsonOption, app, console, existing, home_at, write_file
 from registry.cli.land import language_of
 from registry.database import Database, require_known
-from registry.estimates.methods.design import Allocation, allocate, lay_out, plots_needed
+from registry.estimates.methods.design import lay_out, plots_given, plots_needed
 from registry.estimates.methods.plot_files import Measurement
-from registry.estimates.methods.uncertainty import MIN_PLOTS, RELIABILITY
+from registry.estimates.methods.uncertainty import RELIABILITY
 from registry.estimates.plot_convert import convert as convert_columns
 from registry.estimates.plot_design import (
     ASSUMED_VARIATION,
@@ -34,6 +34,7 @@ from registry.estimates.plot_report import PlotReport, report_plots
 from registry.estimates.plot_store import MEASUREMENTS, list_plot_files, record_plots, store_plots
 from registry.estimates.plot_words import LEVELS, finding_said
 from registry.language import Language, translate
+from registry.projects.models import MonitoringPeriod
 from registry.projects.service import load_period
 from registry.settings import Home
 
@@ -87,10 +88,10 @@ def design(
     kind, spoken = _measurement(measurement), language_of(language)
     strata = strata_of(_land(home, project, parcels, crs))
     known = given_pilot(strata, _pilot(pilot)) if pilot else assumed_pilot(strata, variation)
-    counts = plots_needed(known, target_error=error, reliability=reliability)
-    if count is not None:
-        spreads = {one.name: one.area_ha * one.sd_tc_ha for one in known}
-        counts = Allocation(allocate(count, spreads, MIN_PLOTS), count, counts.t_value, float("nan"))
+    if count is None:
+        counts = plots_needed(known, target_error=error, reliability=reliability)
+    else:
+        counts = plots_given(known, count, reliability=reliability)
     start = _seed(home, seed)
     laid = lay_out(strata, counts, plot_area_ha=area, seed=start[0])
     document = design_document(
@@ -234,12 +235,15 @@ def _period(home: Path | None, period: str | None) -> tuple[date, date] | None:
         return None
     first, slash, last = period.partition("/")
     if not slash:
-        row = _read(home, lambda session: load_period(session, period))
-        first, last = row.from_on, row.to_on
+        first, last = _read(home, lambda session: _ends(load_period(session, period)))
     try:
         return date.fromisoformat(first), date.fromisoformat(last)
     except ValueError:
         raise typer.BadParameter(f"--period is an id or FROM/TO; this is {period!r}") from None
+
+
+def _ends(period: MonitoringPeriod) -> tuple[str, str]:
+    return period.from_on, period.to_on
 
 
 @contextmanager

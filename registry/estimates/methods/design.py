@@ -172,6 +172,23 @@ def plots_needed(
     return found
 
 
+def plots_given(
+    strata: Sequence[PilotStratum],
+    total: int,
+    *,
+    reliability: float = RELIABILITY,
+    min_plots: int = MIN_PLOTS,
+) -> Allocation:
+    """A number of plots that somebody has decided on, shared out, and the error to expect of them."""
+    land = math.fsum(stratum.area_ha for stratum in strata)
+    mean = abs(math.fsum(stratum.area_ha / land * stratum.mean_tc_ha for stratum in strata))
+    positive(mean_tc_ha=mean)
+    if total > MAX_PLOTS:
+        raise TooManyPlots(plots=total, most=MAX_PLOTS)
+    spreads = {stratum.name: stratum.area_ha / land * stratum.sd_tc_ha for stratum in strata}
+    return _expected(allocate(total, spreads, min_plots), total, spreads, mean, reliability)
+
+
 def _expected(
     plots: Mapping[str, int], by_formula: int, spreads: Mapping[str, float], mean: float, reliability: float
 ) -> Allocation:

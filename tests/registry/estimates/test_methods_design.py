@@ -22,6 +22,7 @@ from registry.estimates.methods.design import (
     PilotStratum,
     allocate,
     lay_out,
+    plots_given,
     plots_needed,
     stratum_area_ha,
 )
@@ -121,6 +122,16 @@ def test_plots_allocated_as_designed_reach_the_target_if_the_pilot_was_right(
 def test_a_design_of_nothing_is_refused(strata: list[PilotStratum], target: float) -> None:
     with pytest.raises(OutOfRange):
         plots_needed(strata, target_error=target)
+
+
+def test_a_number_that_somebody_decided_on_is_shared_out_with_the_error_to_expect() -> None:
+    strata = [PilotStratum("a", 50.0, 10.0, 4.0), PilotStratum("b", 50.0, 10.0, 2.0)]
+    found = plots_given(strata, 30)
+    assert found.plots == {"a": 20, "b": 10}
+    se = math.sqrt(4.0 / 20 + 1.0 / 10)
+    assert found.expected_error == pytest.approx(student_quantile(0.90, 28) * se / 10)
+    with pytest.raises(TooManyPlots):
+        plots_given(strata, 30_000)
 
 
 def test_a_target_that_nobody_can_walk_is_refused() -> None:
