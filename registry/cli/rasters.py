@@ -31,6 +31,7 @@ from registry.estimates.raster_store import (
     record_raster,
     require_author,
     store_raster,
+    unbound,
 )
 from registry.machine import Mandate, Role
 from registry.projects.rules import civil_date
@@ -166,8 +167,9 @@ def correct(
     with _opened(home) as (target, database), progress_bar() as progress:
         by, now, today = _author(database, organisation)
         with database.read() as session:
-            known = load_raster(session, _digest(session, sha256))
-            require_author(session, known.sha256, by)
+            digest = _digest(session, sha256)
+            require_author(session, digest, by)
+            known = unbound(session, load_raster(session, digest))
         ready = prepare_correction(target, known, said, reason, today=today, progress=progress)
         with database.write() as session:
             rows = [raster_view(correct_raster(session, ready, by, now))]
@@ -188,15 +190,13 @@ def normalise(
     made: list[dict[str, Any]] = []
     with _opened(home) as (target, database), progress_bar() as progress:
         with database.read() as session:
-            wanted = (
-                [load_raster(session, _digest(session, one)) for one in rasters]
-                if rasters
-                else [
-                    row
-                    for row in list_rasters(session)
-                    if raster_file(session, target, row.sha256, row.band).sha256 == row.sha256
-                ]
-            )
+            named = [load_raster(session, _digest(session, one)) for one in rasters or ()]
+            missing = [
+                row
+                for row in list_rasters(session)
+                if raster_file(session, target, row.sha256, row.band).sha256 == row.sha256
+            ]
+            wanted = [unbound(session, row) for row in (named if rasters else missing)]
         for row in wanted:
             copy = normalise_raster(target, row, progress)
             with database.write() as session:

@@ -18,6 +18,7 @@ from registry.estimates.raster_store import (
     record_raster,
     require_author,
     store_raster,
+    unbound,
 )
 from registry.estimates.uploads import UPLOAD_PROBLEMS, require_uploader
 from registry.projects.rules import civil_date
@@ -72,7 +73,7 @@ def correct(sha256: str, running: Running, by: Acting, correction: RasterCorrect
     now = running.clock.now()
     with running.database.read() as session:
         require_author(session, sha256, by.mandate)
-        known = load_raster(session, sha256)
+        known = unbound(session, load_raster(session, sha256))
     with _turns.turn():
         ready = prepare_correction(
             running.home, known, correction.changes(), correction.reason, today=civil_date(now)

@@ -314,6 +314,13 @@ def load_raster(session: Session, sha256: str, version: int | None = None) -> Ra
     return row
 
 
+def unbound(session: Session, row: RasterStatement) -> RasterStatement:
+    """The statement with its file, for work that goes on after the transaction has ended."""
+    session.expunge(row.file)
+    session.expunge(row)
+    return row
+
+
 def _newest(session: Session, sha256: str) -> RasterStatement | None:
     wanted = sa.select(RasterStatement).where(RasterStatement.sha256 == sha256)
     return session.scalars(wanted.order_by(RasterStatement.version.desc()).limit(1)).one_or_none()
