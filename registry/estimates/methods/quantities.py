@@ -55,7 +55,7 @@ class Many:
 
     @property
     def rule(self) -> str:
-        return f"{self.least} to {self.most} items"
+        return f"{self.least} items" if self.least == self.most else f"{self.least} to {self.most} items"
 
     def check(self, field: str, count: int) -> None:
         """Raises `OutOfRange`."""

@@ -183,7 +183,11 @@ def _input(name: str, hint: Any, required: bool) -> Input:
     item = _input(name, typing.get_args(kind)[0], True)
     many: Many = note(notes, Many) or Many()
     rules = ", each ".join(filter(None, (many.rule, item.rule)))
-    return Input(name, f"list of {item.kind}s", item.unit, rules, required, item.fields)
+    return Input(name, f"list of {_several(item.kind)}", item.unit, rules, required, item.fields)
+
+
+def _several(kind: str) -> str:
+    return f"lists{kind.removeprefix('list')}" if kind.startswith("list of ") else f"{kind}s"
 
 
 # ---- outputs -----------------------------------------------------------------------------------------------
@@ -209,7 +213,7 @@ def _output(name: str, hint: Any) -> Output:
     kind, _ = bare(hint)
     if typing.get_origin(kind) is tuple:
         item = _output(name, typing.get_args(kind)[0])
-        return Output(name, f"list of {item.kind}s", item.unit)
+        return Output(name, f"list of {_several(item.kind)}", item.unit)
     if name.endswith("_cny"):
         return Output(name, "money", "CNY")
     if kind is bool:
