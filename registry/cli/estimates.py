@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from geo.cluster import workers_for
-from geo.work import Progress
+from geo.work import Progress, Workers
 from registry.cli.common import (
     HomeOption,
     JsonOption,
@@ -193,7 +193,9 @@ def estimate(
             "project_emissions_kg": project_emissions_kg,
             "leakage_kg": leakage_kg,
         }
-        _estimate_period(home, body, dry_run, as_json)
+        with progress_bar() as advance, workers_for(dask, workers) as hands:
+            prepared = _estimate_period(home, body, dry_run, hands, advance)
+        _tell_period(prepared, dry_run, as_json)
         return
     if agb is None or out is None:
         raise typer.BadParameter("screening needs --agb and --out")
@@ -228,7 +230,9 @@ def _rasters_given(file: Path | None, named: list[str]) -> dict[str, str]:
     return given
 
 
-def _estimate_period(home: Path | None, body: dict[str, Any], dry_run: bool, as_json: bool) -> None:
+def _estimate_period(
+    home: Path | None, body: dict[str, Any], dry_run: bool, workers: Workers, progress: Progress
+) -> Any:
     from pydantic import ValidationError
 
     from registry.database import Database, require_known
@@ -243,10 +247,13 @@ def _estimate_period(home: Path | None, body: dict[str, Any], dry_run: bool, as_
     require_known(target.database_url)
     database = Database(target.database_url)
     try:
-        with progress_bar() as advance:
-            prepared = prepare_run(database, target, None, command, keep=not dry_run, progress=advance)
+        keep = not dry_run
+        return prepare_run(database, target, None, command, keep=keep, progress=progress, workers=workers)
     finally:
         database.dispose()
+
+
+def _tell_period(prepared: Any, dry_run: bool, as_json: bool) -> None:
     if as_json:
         told = {"inputs_sha256": prepared.inputs_sha256, "kept": not dry_run}
         console.print_json(json.dumps(told | {"record": prepared.record.document}))

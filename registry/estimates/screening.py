@@ -1,9 +1,10 @@
 """Stocks of many parcels from one raster of density: E-R1 with its error, for looking at, never for issuing.
 
 Parcels come in pieces of a constant number, in their order; of each piece the shares of cells come from a
-store (`geo.coverage_store`), sums of density from the zonal reducer block by block, the squares of E-R2 from
-the pixels of the deviations. What a parcel gets depends on nothing but its outline and the rasters, so
-neither the number of workers nor the other parcels change a digit. Memory holds one piece at a time.
+store (`geo.coverage_store`), sums of density and of its errors block by block (`geo.zonal`,
+`geo.zonal_errors`). What a parcel gets depends on nothing but its outline and the rasters, so neither the
+number of workers, nor the machines they are on, nor the other parcels change a digit. Memory holds one piece
+at a time.
 """
 
 import hashlib
@@ -17,21 +18,22 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from geo.coverage import Coverage
 from geo.coverage_store import CoverageStore
 from geo.crs import Polygonal
-from geo.pixels import sample_parcels
 from geo.polygon import from_wkb
 from geo.raster import RasterSource
 from geo.work import Progress, Workers
 from geo.zonal import Layer, Mask, zonal_sums_of
+from geo.zonal_errors import ErrorLayer, error_sums
 from registry.estimates.methods import ParameterSet, StandType
 from registry.estimates.methods.constants import C_TO_CO2
 from registry.estimates.rules import TIER_SCREENING, ScreeningWithoutParcels
 from registry.programmes.rules import MILLION
 
-PIECE: Final = 10_000
-"""Parcels measured together: some hundred MiB at cells of 10 m. No result depends on it."""
+PIECE: Final = 100_000
+"""Parcels measured together: some hundred MiB at cells of 10 m. Each piece reads the blocks that it touches,
+so few large ones are better than many. No result depends on it.
+"""
 M2_PER_HA: Final = 10_000
 _INSIDE: Final = 1 - 1e-7
 
@@ -135,7 +137,7 @@ def screen(
     while piece := list(islice(rows, PIECE)):
         if progress is not None:
             progress("parcels", done, max(total, done))
-        found = measure(piece, density, parameters, store, workers)
+        found = measure(piece, density, parameters, store, workers, progress)
         for candidate, row in zip(piece, stock_rows(piece, found, parameters), strict=True):
             yield row, candidate.wkb
         done += len(piece)
@@ -151,18 +153,25 @@ def measure(
     parameters: ParameterSet,
     store: CoverageStore,
     workers: Workers | int = 1,
+    progress: Progress | None = None,
 ) -> Measured:
-    """One piece of parcels under the rasters."""
+    """One piece of parcels under the rasters; the progress is told of its steps as well."""
     keys = [hashlib.sha256(candidate.wkb).hexdigest() for candidate in piece]
-    coverage = store.coverage(_outlines(piece), keys, density.source.grid, workers=workers)
-    (stock,) = zonal_sums_of(coverage, [Layer(density.source, density.band, density.covers)], workers=workers)
+    grid = density.source.grid
+    coverage = store.coverage(_outlines(piece), keys, grid, workers=workers, progress=progress)
+    layer = Layer(density.source, density.band, density.covers)
+    (stock,) = zonal_sums_of(coverage, [layer], workers=workers, progress=progress)
     rho = parameters.setting("rho_space") if density.rho_space is None else density.rho_space
+    error_t: Floats | None = None
+    if density.has_error:
+        errors = error_sums(coverage, _error_layer(density), workers=workers, progress=progress)
+        error_t = errors.standard_error(rho) / M2_PER_HA
     return Measured(
         area_m2=coverage.ground_m2,
         eligible_m2=stock.area_m2,
         measured_m2=np.minimum(stock.measured_m2, stock.area_m2),
         agb_t=stock.total / M2_PER_HA,
-        error_t=_errors_t(coverage, density, rho, workers) if density.has_error else None,
+        error_t=error_t,
         inside_share=coverage.inside_share,
     )
 
@@ -172,44 +181,18 @@ def _outlines(piece: Sequence[Candidate]) -> Callable[[Any], Sequence[Polygonal]
     return lambda positions: [from_wkb(piece[int(n)].wkb) for n in positions]
 
 
-def _errors_t(coverage: Coverage, density: Density, rho: float, workers: Workers | int) -> Floats:
-    """Standard error of each parcel's dry matter, t: E-R2's rule for one date, over cells with a density.
-    Not-a-number where a density has no deviation.
-    """
-    sources = {"agb": (density.source, density.band)}
-    if density.deviations is not None:
-        sources["sd"] = (density.deviations, density.deviations_band)
-    for n, mask in enumerate(density.covers):
-        sources[f"cover{n}"] = (mask.source, mask.band)
-    tables = {
-        name: sample_parcels(coverage, {name: source}, band=band, workers=workers)
-        for name, (source, band) in sources.items()
-    }
-    agb = tables["agb"]
-    seen = agb.valid["agb"]
-    unknown = np.zeros(len(seen), dtype=np.bool_)
-    values = agb.values["agb"].astype(np.float64)
-    if density.deviations is not None:
-        unknown = seen & ~tables["sd"].valid["sd"]
-        deviation = tables["sd"].values["sd"].astype(np.float64)
-    elif density.relative_ppm is not None:
-        deviation = np.abs(values) * (density.relative_ppm / MILLION)
-    else:
-        deviation = np.full(len(values), (density.absolute_kg_ha or 0) / 1000)
-    share: Floats = np.ones(len(values))
-    for n, mask in enumerate(density.covers):
-        cover = tables[f"cover{n}"]
-        share = np.minimum(share, _share(mask, cover.values[f"cover{n}"], cover.valid[f"cover{n}"]))
-    weight = np.where(seen, agb.weight_m2 / M2_PER_HA * share, 0.0)
-    linear, squares = agb.sums(weight * deviation), agb.sums((weight * deviation) ** 2)
-    error: Floats = np.sqrt((1 - rho) * squares + rho * linear * linear)
-    return np.where(agb.sums(np.where(unknown, weight, 0.0)) > 0, np.nan, error)
-
-
-def _share(mask: Mask, values: NDArray[Any], valid: NDArray[np.bool_]) -> Floats:
-    if mask.classes is None:
-        return np.where(valid, np.clip(values.astype(np.float64), 0, 1), 0.0)
-    return np.where(valid, np.isin(values, np.array(mask.classes, dtype=np.int64)), 0.0).astype(np.float64)
+def _error_layer(density: Density) -> ErrorLayer:
+    """What a pixel's error is, in t/ha: its own, else a share of the value, else the same everywhere."""
+    per_value = density.deviations is None and density.relative_ppm is not None
+    return ErrorLayer(
+        density.source,
+        density.band,
+        density.covers,
+        deviations=density.deviations,
+        deviations_band=density.deviations_band,
+        relative=(density.relative_ppm or 0) / MILLION if per_value else 0.0,
+        absolute=0.0 if per_value else (density.absolute_kg_ha or 0) / 1000,
+    )
 
 
 # ---- rows --------------------------------------------------------------------------------------------------

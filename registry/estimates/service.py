@@ -8,6 +8,7 @@ none, and nothing is logged.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ from sqlalchemy.orm import Session
 from geo.coverage_store import CoverageStore
 from geo.crs import Polygonal
 from geo.polygon import canonical, digest
-from geo.work import Progress
+from geo.work import Progress, Workers
 from ledger.canonical import JsonValue
 from ledger.effects import Effect, Transition
 from registry.accounts.service import NotFound
@@ -138,11 +139,13 @@ def prepare_run(
     *,
     keep: bool = True,
     progress: Progress | None = None,
+    workers: Workers | int = 1,
 ) -> Prepared:
     """Compute the run that `command` asks for and keep its record. No transaction is open while it computes.
 
     `organisation` must own the project (`NotFound`); None is the operator of this machine. Shares of cells
-    come from the home's store. Raises what `load_case` and `compute` raise; then nothing was kept.
+    come from the home's store; those that it lacks are made by `workers`. Raises what `load_case` and
+    `compute` raise; then nothing was kept.
     """
     with database.read() as session:
         if organisation is not None:
@@ -151,7 +154,7 @@ def prepare_run(
         kept = session.get(PreparedRun, case.inputs.digest())
         record = None if kept is None else RunRecord(kept.record)
     if record is None:
-        cover = CoverageStore(home.coverage).coverage
+        cover = partial(CoverageStore(home.coverage).coverage, workers=workers, progress=progress)
         record = compute(case.inputs, case.outlines, _paths(home, case.inputs), cover, progress)
         if keep:
             with database.write() as session:
