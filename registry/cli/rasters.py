@@ -15,8 +15,10 @@ from sqlalchemy.orm import Session
 from registry.accounts.models import MandateRow, Organisation
 from registry.accounts.service import NotFound
 from registry.cli.common import HomeOption, JsonOption, app, console, existing, progress_bar
+from registry.cli.exports import export_commands
 from registry.clock import clock_of
 from registry.database import Database, require_known
+from registry.estimates.file_store import checked, raster_path
 from registry.estimates.models import RasterStatement
 from registry.estimates.raster_form import EXAMPLE, classes_of, error_model_of
 from registry.estimates.raster_routes import raster_view
@@ -221,6 +223,37 @@ def normalise(
             f"{one['encoding']['dtype']}; values {one['values_sha256'][:12]} unchanged",
             soft_wrap=True,
         )
+
+
+@export_commands.command("stac")
+def export_stac(
+    folder: Annotated[Path, typer.Argument(help="the folder to write: catalog.json and an item for each")],
+    copy: Annotated[bool, typer.Option("--copy", help="copy the files beside their items")] = False,
+    link: Annotated[bool, typer.Option("--link", help="make hard links to the files (same disk)")] = False,
+    address: Annotated[
+        str | None, typer.Option(help="where the API is reached, for files that stay there")
+    ] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a static STAC catalogue of the registered rasters, with relative paths."""
+    from registry.estimates.stac import write_catalogue
+
+    if copy and link:
+        raise typer.BadParameter("--copy or --link, not both")
+    with _opened(home) as (target, database), database.read() as session:
+        rows = list_rasters(session)
+        written = write_catalogue(
+            rows,
+            folder,
+            "copy" if copy else "link" if link else "none",
+            lambda sha256: checked(raster_path(target, sha256), sha256),
+            None if address is None else address.rstrip("/"),
+        )
+    if as_json:
+        console.print_json(json.dumps({"rasters": len(rows), "files": [str(path) for path in written]}))
+    else:
+        console.print(f"wrote {len(rows):,} items to {folder / 'catalog.json'}", soft_wrap=True)
 
 
 # ---- helpers -----------------------------------------------------------------------------------------------

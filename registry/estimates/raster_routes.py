@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, File, UploadFile
-from fastapi.responses import JSONResponse
+from fastapi.responses import FileResponse, JSONResponse
 
+from registry.estimates.file_store import raster_path
 from registry.estimates.models import RasterStatement
 from registry.estimates.raster_form import RasterCorrection, raster_form
 from registry.estimates.raster_rules import RasterClaim
@@ -20,6 +21,7 @@ from registry.estimates.raster_store import (
     store_raster,
     unbound,
 )
+from registry.estimates.rules import StoredFileChanged
 from registry.estimates.uploads import UPLOAD_PROBLEMS, require_uploader
 from registry.projects.rules import civil_date
 from registry.turns import Turns
@@ -60,6 +62,29 @@ def rasters(known: Known, session: Reading) -> dict[str, Any]:
 def raster(sha256: str, known: Known, session: Reading) -> dict[str, Any]:
     versions = raster_versions(session, sha256)
     return {**raster_view(versions[-1]), "versions": [raster_view(row) for row in versions]}
+
+
+@router.get("/rasters/{sha256}/stac", summary="A raster as a STAC item", responses=READ_PROBLEMS)
+def stac_item(sha256: str, known: Known, session: Reading) -> JSONResponse:
+    from registry.estimates.stac import item_json  # brings pystac
+
+    row = load_raster(session, sha256)
+    item = item_json(row, f"/api/v1/rasters/{row.sha256}/file", "/api/v1/rasters/{sha256}/stac")
+    return JSONResponse(item, media_type="application/geo+json")
+
+
+@router.get(
+    "/rasters/{sha256}/file",
+    summary="The file itself, under its own licence",
+    response_class=FileResponse,
+    responses=READ_PROBLEMS,
+)
+def raster_bytes(sha256: str, running: Running, known: Known, session: Reading) -> FileResponse:
+    row = load_raster(session, sha256)
+    path = raster_path(running.home, row.sha256)
+    if not path.exists():
+        raise StoredFileChanged(sha256=row.sha256)
+    return FileResponse(path, media_type="image/tiff; application=geotiff", filename=f"{row.sha256}.tif")
 
 
 @router.post(
