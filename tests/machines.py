@@ -57,10 +57,14 @@ class Machines:
     ) -> None:
         self.stop()
 
-    def worker(self, *, nanny: bool = False, **environment: str) -> subprocess.Popen[bytes]:
+    def worker(self, *more: str, nanny: bool = False, **environment: str) -> subprocess.Popen[bytes]:
         """One more worker, which is connected somewhat later; `DaskWorkers` waits for the first."""
         line = ("--nthreads", "1", "--no-dashboard", "--nanny" if nanny else "--no-nanny")
-        return self._start("worker", *line, environment=environment)
+        return self._start("worker", *line, *more, environment=environment)
+
+    def doomed_worker(self, step: str, trace: Path) -> subprocess.Popen[bytes]:
+        """One that is killed as soon as it has begun an item of a step, whose name it leaves in `trace`."""
+        return self.worker("--preload", "tests.doomed", DOOMED_STEP=step, DOOMED_TRACE=str(trace))
 
     def end(self, process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGKILL) -> None:
         """End one process, and be sure that it has ended."""
