@@ -44,6 +44,8 @@ DISC_VERTICES = 32
 AREA_BOUND = 3e-8
 """Relative: both programs keep shares of pixels in 24 bits, and round them elsewhere."""
 SUM_BOUND = 1e-7
+CHANGE_BOUND = 1e-6
+"""Relative: the change is a small difference of two sums."""
 NUMBER_BOUND = 1e-11
 """Relative: the same formula in another order of additions."""
 DISC_BOUND = 1e-5
@@ -280,8 +282,12 @@ def forest_share(folder: Path, rasters: Json) -> Array:
     return result
 
 
-def ground(folder: Path, inputs: Json, outlines: Sequence[Any]) -> tuple[list[Json], Layers]:
-    """E-R1 for each parcel: eligible ground, stock at both dates, and the change where both have values."""
+def ground(
+    folder: Path, inputs: Json, outlines: Sequence[Any], rows: Json
+) -> tuple[list[Json], Layers, Json | None]:
+    """E-R1 for each parcel: eligible ground, stock at both dates, and the change where both have values; E-R2
+    over all of them, where every stand type has its factors.
+    """
     rasters = {one["name"]: one for one in inputs["rasters"]}
     grid = grid_of(folder, rasters["agb_start"])
     forest = forest_share(folder, rasters)
@@ -292,7 +298,7 @@ def ground(folder: Path, inputs: Json, outlines: Sequence[Any]) -> tuple[list[Js
         if name in rasters:
             seen &= values_of(folder, rasters[name])[1]
     areas = cell_areas_m2(grid)
-    result = []
+    result, tonnes = [], np.zeros(len(start))
     for parcel, (cell, share) in zip(inputs["parcels"], shares(outlines, grid), strict=True):
         raw = share * areas[cell // grid["width"]]
         weight = raw * (parcel["area_cm2"] / 10_000 / raw.sum())
@@ -300,6 +306,11 @@ def ground(folder: Path, inputs: Json, outlines: Sequence[Any]) -> tuple[list[Js
         credited = parcel["credited_cm2"] / parcel["area_cm2"]
         eligible = parcel["credited_cm2"] * (mask.sum() / weight.sum())
         seen_m2 = mask * seen[cell]
+        if (factors := rows.get(f"stand_types.{parcel['stand_type']}")) is None:
+            tonnes[:] = np.nan
+        else:
+            carbon = (1 + float(factors["root_shoot"])) * float(factors["carbon_fraction"])
+            np.add.at(tonnes, cell, seen_m2 / 10_000 * credited * carbon)
         result.append(
             {
                 "eligible_cm2": min(round(eligible), parcel["credited_cm2"]),
@@ -309,7 +320,41 @@ def ground(folder: Path, inputs: Json, outlines: Sequence[Any]) -> tuple[list[Js
                 "delta_t": float((seen_m2 * (end - start)[cell]).sum() / 10_000 * credited),
             }
         )
-    return result, (start, end, start_valid & end_valid, grid)
+    change = None if np.isnan(tonnes).any() else raster_change(folder, rasters, rows, tonnes, end - start)
+    return result, (start, end, start_valid & end_valid, grid), change
+
+
+def raster_change(folder: Path, rasters: Json, rows: Json, tonnes: Array, change: Array) -> Json:
+    """E-R2: the change in tCO2e and its uncertainty in per cent.
+
+    `tonnes`: for each pixel the hectares of all parcels times what turns a tonne of dry matter into carbon,
+    because neighbours share the error of their pixels.
+    """
+    stated = [rasters[name].get("error_model") or {} for name in ("agb_start", "agb_end")]
+
+    def rho(name: str, choose: Any) -> float:
+        given = [model[f"{name}_ppm"] for model in stated if f"{name}_ppm" in model]
+        method = float(rows[f"estimation_rules.{name}"]["value"])
+        return choose(given) / 1_000_000 if len(given) == len(stated) else method
+
+    first, second = (deviation(folder, rasters, name) for name in ("agb_start", "agb_end"))
+    variance = first**2 + second**2 - 2 * rho("rho_time", min) * first * second
+    error = tonnes * np.sqrt(np.maximum(variance, 0.0))
+    space = rho("rho_space", max)
+    se = math.sqrt((1 - space) * math.fsum(error**2) + space * math.fsum(error) ** 2)
+    total = math.fsum(tonnes * change)
+    z = float(rows["estimation_rules.z_value"]["value"])
+    return {"delta_tco2e": total * C_TO_CO2, "uncertainty_pct": z * se / abs(total) * 100 if total else None}
+
+
+def deviation(folder: Path, rasters: Json, name: str) -> Array:
+    """Standard deviation of each pixel of a density: of its own raster, or as the statement says."""
+    if f"{name}_sd" in rasters:
+        return values_of(folder, rasters[f"{name}_sd"])[0]
+    values, model = values_of(folder, rasters[name])[0], rasters[name]["error_model"]
+    if model["kind"] == "relative_ppm":
+        return np.abs(values) * model["ppm"] / 1_000_000
+    return np.full(len(values), model["kg_ha"] / 1000)
 
 
 def grid_of(folder: Path, stated: Json) -> Json:
@@ -504,17 +549,16 @@ def recompute(folder: Path) -> Findings:
     fine = [shapely.segmentize(one, FINE_DEG) for one in outlines]
     areas = [abs(geod.geometry_area_perimeter(one)[0]) * 10_000 for one in fine]
     found.close("areas of record (cm2)", areas, [one["area_cm2"] for one in inputs["parcels"]], AREA_BOUND)
-    land, layers = ground(folder, inputs, outlines)
+    land, layers, change = ground(folder, inputs, outlines, rows)
     _compare_ground(found, land, results["parcels"])
+    _compare_screening(found, change, record["screening"])
     method = record.get("method")
-    if results["tier"] != "verified" or inputs["plots"] is None:
-        found.left_out.append(
-            "a run without plots issues nothing; its uncertainty (E-R2) is not computed here"
-        )
-        return found
     if method is None:
         method = json.loads((folder / "method" / "method.json").read_bytes())
     found.same("digest of the method", sha256(canonical(method)), inputs["method_sha256"])
+    if inputs["plots"] is None:
+        _compare_unproven(found, change, land, record, rows[f"deduction_rules.{method['deduction_rule']}"])
+        return found
     if method["biomass"] not in ("E-F1", "E-F2"):
         raise CannotCompute(f"{method['biomass']} has no second implementation here")
     plots, outside = on_land(read_plots(folder, inputs["plots"]), outlines)
@@ -534,7 +578,6 @@ def recompute(folder: Path) -> Findings:
     found.within("kilograms of each parcel, from its files alone", parts, kg, max(off, 1))
     found.left_out += [
         "the second opinion by drawing at random, and remarks on plots",
-        "the uncertainty of the rasters alone (E-R2, screening)",
     ]
     return found
 
@@ -550,6 +593,34 @@ def _compare_ground(found: Findings, land: list[Json], recorded: list[Json]) -> 
     for name in ("agb_start_t", "agb_end_t"):
         theirs = [float(one[name]) for one in recorded]
         found.close(f"{name} by raster (E-R1)", [one[name] for one in land], theirs, SUM_BOUND)
+
+
+def _compare_screening(found: Findings, change: Json | None, screening: Json) -> None:
+    if change is None:
+        found.left_out.append("the rasters' change (E-R2): a stand type has no factors in the record")
+        return
+    for name, ours in change.items():
+        theirs = screening[name]
+        if ours is None or theirs is None:
+            found.same(f"{name} by raster (E-R2)", ours, theirs)
+        else:
+            found.close(f"{name} by raster (E-R2)", [ours], [float(theirs)], CHANGE_BOUND)
+
+
+def _compare_unproven(
+    found: Findings, change: Json | None, land: list[Json], record: Json, rule: Json
+) -> None:
+    """A run without plots: its number is for looking at, and most often nothing for want of certainty."""
+    found.same("tier of a run without plots", record["results"]["tier"], "screening")
+    if change is None or change["uncertainty_pct"] is None:
+        return
+    total = chain(change["delta_tco2e"], change["uncertainty_pct"], record["inputs"], rule)[0]
+    off = max(1, round(CHANGE_BOUND * total)) if total else 0
+    found.within("kilograms of a run without plots", [total], [record["results"]["estimate_kg"]], off)
+    weights = [max(round(one["delta_t"] * 1_000_000), 0) for one in land]
+    theirs = [one["estimate_kg"] for one in record["results"]["parcels"]]
+    if total:
+        found.within("kilograms of its parcels", shared_out(total, weights), theirs, off)
 
 
 def _kilograms(

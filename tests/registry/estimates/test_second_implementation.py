@@ -93,11 +93,13 @@ def test_calibrated_runs_agree_within_what_two_discs_differ(
     assert "raster change at plots (t/ha)" in found.agrees
 
 
-def test_a_run_without_plots_says_what_was_not_computed(villages: Given, tmp_path: Path) -> None:
+def test_a_run_without_plots_is_as_uncertain_there(villages: Given, tmp_path: Path) -> None:
+    """E-R2: the change by rasters and its uncertainty, neighbours' pixels merged."""
     record = villages.run(plots=None)
     found = stranger.recompute(written(villages, record, tmp_path / "run"))
     assert found.differs == {}
-    assert any("E-R2" in one for one in found.left_out)
+    assert found.agrees["kilograms of a run without plots"] == EXACT
+    assert "uncertainty_pct by raster (E-R2)" in found.agrees
 
 
 Change = Callable[[Any], None]
