@@ -6,7 +6,7 @@ the row does. A file without a row is nobody's input.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -17,12 +17,14 @@ from sqlalchemy.orm import Session
 from registry.accounts.service import NotFound
 from registry.estimates.file_store import keep
 from registry.estimates.methods.errors import BadPlotFile
+from registry.estimates.methods.parameters import bamboo_parameters, default_parameters
+from registry.estimates.methods.plot_checks import check_plots
 from registry.estimates.methods.plot_files import Measurement, read_plot_file
 from registry.estimates.methods.plot_sheets import ending_of
 from registry.estimates.methods.plots import PlotRecord
 from registry.estimates.models import PlotFile
-from registry.estimates.plot_words import explained
-from registry.estimates.rules import RegisteredOtherwise
+from registry.estimates.plot_words import explained, finding_said
+from registry.estimates.rules import PlotsUnanswered, RegisteredOtherwise
 from registry.settings import Home
 
 ENDINGS: Final = (".csv", ".xlsx", ".xls", ".ods")
@@ -45,14 +47,27 @@ def read_plots_at(path: Path, measurement: Measurement, file: str | None = None)
 
 
 def store_plots(home: Home, path: Path, *, measurement: Measurement = "volume") -> PlotFile:
-    """Copy a file of sample plots into the home: stand volumes, trees or culms. Raises `BadPlotFile` with
-    every fault.
+    """Copy a file of sample plots into the home: stand volumes, trees or culms.
+
+    Raises `BadPlotFile` with every fault, and `PlotsUnanswered` for plots that stand out of their stratum
+    without an explanation, or lie on each other. Nothing is left out and nothing kept until they are.
     """
     plots = read_plots_at(path, measurement)
+    require_answers(plots, measurement, path.name)
     content = path.read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()
     keep(path, home.path / "plots" / f"{sha256}{ending_of(content)}")
     return PlotFile(sha256=sha256, measurement=measurement, plots=len(plots), file_name=path.name)
+
+
+def require_answers(plots: Sequence[PlotRecord], measurement: Measurement, file: str) -> None:
+    """Refuse what only the owner can answer (`PlotsUnanswered`); what depends on a project its runs judge."""
+    tables = bamboo_parameters() if measurement == "culms" else default_parameters()
+    found = check_plots(plots, parameters=tables)
+    asked = [one for one in found if one.open and one.code in ("plot_stands_out", "plots_same_place")]
+    if asked:
+        faults = [{"file": file, "field": one.plot, **one.to_json(), **finding_said(one)} for one in asked]
+        raise PlotsUnanswered(count=len(asked), faults=faults)
 
 
 def record_plots(session: Session, stored: PlotFile) -> PlotFile:

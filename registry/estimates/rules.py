@@ -102,6 +102,16 @@ class PlotStratumDiffers(EstimateRefused):
     )
 
 
+class PlotsUnanswered(EstimateRefused):
+    """What `plot_checks` calls an outlier is corrected or explained by its owner before the file is kept."""
+
+    code: ClassVar[str] = "plots_unanswered"
+    template: ClassVar[str] = (
+        "{count} findings about the plots have to be answered: correct the file, or say in the column "
+        "explanation (异常说明) why a plot that stands out is right."
+    )
+
+
 class NoEligibleLand(EstimateRefused):
     code: ClassVar[str] = "no_eligible_land"
     template: ClassVar[str] = (

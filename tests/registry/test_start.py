@@ -7,7 +7,7 @@ from pathlib import Path
 
 WITH_FIRST_USE = {
     "numba", "llvmlite", "pyogrio", "geopandas", "pandas", "rasterio", "pypdf", "pyarrow", "PIL",
-    "mapbox_vector_tile", "dask", "distributed",
+    "mapbox_vector_tile", "dask", "distributed", "matplotlib", "python_calamine",
 }  # fmt: skip
 
 

@@ -2,8 +2,10 @@
 
 import math
 import random
+from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
+from itertools import product
 from statistics import fmean, stdev
 
 import pytest
@@ -328,3 +330,55 @@ def test_a_raster_that_cannot_help_is_refused() -> None:
         calibrate(estimate, {"a0": 1.0}, {"a": 5.0}, ChangeEstimator.COMBINED_RATIO)
     with pytest.raises(NotFinite):
         calibrate(estimate, {**flat, "a1": math.inf}, {"a": 5.0}, ChangeEstimator.COMBINED_RATIO)
+
+
+# All possible samples
+
+
+SMALL_LAND: dict[str, tuple[float, list[tuple[float, float]]]] = {
+    "a": (60.0, [(2.0, 5.0), (3.1, 8.0), (5.2, 11.0)]),
+    "b": (40.0, [(1.0, 3.0), (2.4, 4.0), (2.9, 7.0)]),
+}
+"""By stratum: hectares, and change by plots (tC/ha) and by raster (t/ha) of each of its stands."""
+
+
+def every_sample() -> Iterator[tuple[PlotEstimate, dict[str, float]]]:
+    """Every way to draw three stands of each stratum one after the other: 3^3 x 3^3, all as likely."""
+    stands = {name: stands for name, (_, stands) in SMALL_LAND.items()}
+    for first in product(stands["a"], repeat=3):
+        for second in product(stands["b"], repeat=3):
+            drawn = {"a": first, "b": second}
+            estimate = sampled(
+                {name: (SMALL_LAND[name][0], [y for y, _ in pairs]) for name, pairs in drawn.items()}
+            )
+            yield estimate, {f"{n}{i}": x for n, pairs in drawn.items() for i, (_, x) in enumerate(pairs)}
+
+
+def the_truth() -> float:
+    return sum(area * fmean(y for y, _ in stands) for area, stands in SMALL_LAND.values()) / 100
+
+
+def test_over_all_possible_samples_the_mean_is_right_and_so_is_its_error() -> None:
+    """No simulation: the expected estimate of the variance is the variance (Cochran 1977, theorem 5.3)."""
+    estimates = [estimate.change for estimate, _ in every_sample()]
+    assert len(estimates) == 3**6
+    means = [change.mean_delta_tc_ha for change in estimates]
+    assert fmean(means) == pytest.approx(the_truth(), rel=1e-12)
+    variance = fmean((mean - the_truth()) ** 2 for mean in means)
+    assert fmean(change.se_tc_ha**2 for change in estimates) == pytest.approx(variance, rel=1e-12)
+
+
+def test_over_all_possible_samples_a_ratio_is_nearly_unbiased_and_says_too_small_an_error() -> None:
+    """Cochran 1977, 6.11: bias of the order 1/n, and a variance for large samples. With three plots in a
+    stratum the true error is larger than the formula's, which is what the second opinion then reports.
+    """
+    means = {name: fmean(x for _, x in stands) for name, (_, stands) in SMALL_LAND.items()}
+    drawn = list(every_sample())
+    found = [calibrate(*one, means, ChangeEstimator.COMBINED_RATIO).change for one in drawn]
+    bias = fmean(change.mean_delta_tc_ha for change in found) - the_truth()
+    error = math.sqrt(fmean((change.mean_delta_tc_ha - the_truth()) ** 2 for change in found))
+    plain = math.sqrt(fmean((one.change.mean_delta_tc_ha - the_truth()) ** 2 for one, _ in drawn))
+    said = math.sqrt(fmean(change.se_tc_ha**2 for change in found))
+    assert abs(bias) < 0.1 * error
+    assert error < 0.8 * plain  # the raster helps
+    assert 0.75 * error < said < error

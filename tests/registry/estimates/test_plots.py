@@ -26,9 +26,10 @@ from registry.estimates.plot_land import (
 )
 from registry.estimates.plot_store import load_plots, plots_path, register_plots
 from registry.estimates.rasters import READERS, stored_file
+from registry.estimates.rules import PlotsUnanswered
 from registry.installation import Installation
 from tests.registry.estimates.test_methods_plot_checks import plot
-from tests.registry.forest import OUTLINES, Forest, plots_text
+from tests.registry.forest import HEADER, OUTLINES, Forest, plots_text
 from tests.registry.test_cli import Line, line
 
 __all__ = ["line"]
@@ -89,6 +90,32 @@ def test_a_refused_file_says_in_both_languages_what_to_do_and_keeps_nothing(
     assert "请填写" in fault["zh"]
     assert fault["en"].startswith("银杏 is no stand type")
     assert not (installation.home.path / "plots").exists()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_plot_that_stands_out_is_kept_once_its_owner_says_why(
+    installation: Installation, tmp_path: Path
+) -> None:
+    def file(reason: str) -> Path:
+        path = tmp_path / "plots.csv"
+        lines = [
+            f"P{n},chinese_fir,{118.4 + n / 1000},28.9,0.06,2020-01-10,60,2024-12-10,{90 + n},"
+            for n in range(9)
+        ]
+        lines.append(f"P9,chinese_fir,118.5,28.9,0.06,2020-01-10,60,2024-12-10,170,{reason}")
+        path.write_text("\n".join((f"{HEADER},explanation", *lines)), encoding="utf-8")
+        return path
+
+    with installation.database.write() as session:
+        with pytest.raises(PlotsUnanswered) as refused:
+            register_plots(session, installation.home, file(""))
+        listed = refused.value.facts["faults"]
+        assert isinstance(listed, list)
+        assert [(one["code"], one["plot"]) for one in listed] == [("plot_stands_out", "P9")]
+        assert "异常说明" in listed[0]["zh"]
+        assert not (installation.home.path / "plots").exists()
+        row = register_plots(session, installation.home, file("2021 年施肥，已复测"))
+        assert row.plots == 10
 
 
 # On the ground
