@@ -5,27 +5,23 @@ seen: its row says queued or running, and no job of this process does it. It can
 run has no row; it lives in this process alone.
 """
 
-import logging
-import secrets
-import threading
 import uuid
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import datetime
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, Full, Queue
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Final
 
 from sqlalchemy.orm import Session
 
 from geo.errors import GeoRefusal
+from registry import jobs
 from registry.clock import Clock
 from registry.database import Database, lock_named
 from registry.errors import RegistryRefusal
 from registry.files import FileStore
+from registry.jobs import UNDER_WAY
 from registry.machine import Mandate
 from registry.parcels.examining import Declaration, Upload
 from registry.parcels.import_models import ParcelImport
@@ -35,19 +31,17 @@ from registry.parcels.report import ImportReport
 from registry.parcels.rules import ParcelRefused
 from registry.turns import Turns
 
+__all__ = ["UNDER_WAY", "ImportJobs", "ImportUnderWay", "ImportsBusy", "Job", "row_view"]
+
 WAITING: Final = 8
 WORKERS: Final = 1
 AT_ONCE: Final = 2
 """Files that are examined at once by this process: each may take gigabytes and both processors."""
 STANDING: Final = 6
 """Callers who wait for their answer in the open; each holds a thread that others need."""
-REMEMBERED: Final = 200
 RETRY_AFTER_S: Final = 20
 FINISHING_S = 5.0
 """What an import that runs may still take when the server stops."""
-UNDER_WAY: Final = ("queued", "running")
-
-faults = logging.getLogger("tanhui.faults")
 
 
 class ImportsBusy(ParcelRefused):
@@ -66,13 +60,10 @@ class ImportUnderWay(ParcelRefused):
     template: ClassVar[str] = "The import {import_id} is still under way."
 
 
-@dataclass(slots=True)
-class Job:
-    """One import under way or done; `folder` holds the upload until then. `reference` names a fault of ours
-    in the operator's log.
-    """
+@dataclass(slots=True, kw_only=True)
+class Job(jobs.Job):
+    """One import under way or done; `folder` holds the upload until then."""
 
-    id: str
     importer: Mandate
     folder: TemporaryDirectory[str]
     path: Path
@@ -80,18 +71,7 @@ class Job:
     declared: Declaration
     mapping: FieldMap
     dry_run: bool
-    created_at: datetime
-    status: str = "queued"
-    step: str = ""
-    done: int = 0
-    total: int = 0
-    finished_at: datetime | None = None
     report: ImportReport | None = None
-    reference: str | None = None
-    finished: threading.Event = field(default_factory=threading.Event)
-
-    def advance(self, step: str, done: int, total: int) -> None:
-        self.step, self.done, self.total = step, int(done), int(total)
 
     def view(self, outlines: bool = False) -> dict[str, Any]:
         """As a program sees it; times are RFC 3339."""
@@ -102,29 +82,18 @@ class Job:
             "size_bytes": self.upload.size_bytes,
             "programme": self.declared.programme,
             "dry_run": self.dry_run,
-            "status": self.status,
-            "step": self.step,
-            "done": self.done,
-            "total": self.total,
-            "created_at": self.created_at.isoformat(),
-            "finished_at": None if self.finished_at is None else self.finished_at.isoformat(),
+            **self.progress_view(),
             "kept": self.status == "taken",
-            "reference": self.reference,
             "report": None if self.report is None else self.report.to_json(outlines),
         }
 
 
-class ImportJobs:
+class ImportJobs(jobs.Jobs[Job]):
     """The imports of one process."""
 
     def __init__(self, database: Database, files: FileStore, clock: Clock, waiting: int = WAITING) -> None:
-        self._database, self._files, self._clock = database, files, clock
-        self._queue: Queue[Job | None] = Queue(waiting)
-        self._jobs: OrderedDict[str, Job] = OrderedDict()
-        self._lock = threading.Lock()
-        self._workers: list[threading.Thread] = []
-        self._closed = False
-        self._stop = threading.Event()
+        super().__init__("import", clock, waiting=waiting, workers=WORKERS, busy=_busy)
+        self._database, self._files, self._now = database, files, clock.now
         self._turns = Turns(AT_ONCE, STANDING, _busy)
 
     @property
@@ -137,12 +106,12 @@ class ImportJobs:
         """The right to examine one file now, for an import whose caller waits for its answer. Waits for it
         behind those that came before; raises `ImportsBusy` when too many do.
         """
-        if self._closed:
+        if self.closed:
             raise _busy(self.standing)
         with self._turns.turn():
             yield
 
-    def submit(
+    def begin(
         self,
         importer: Mandate,
         folder: TemporaryDirectory[str],
@@ -155,85 +124,30 @@ class ImportJobs:
         under way is answered with its job. Raises `ImportsBusy`.
         """
         upload = Upload.of(path)
-        id_ = str(uuid.uuid4()) if dry_run else upload.import_id(importer.organisation)
-        now = self._clock.now()
-        job = Job(id_, importer, folder, path, upload, declared, mapping, dry_run, now)
-        with self._lock:
-            known = self._jobs.get(id_)
-            if known is not None and known.status in UNDER_WAY:
-                folder.cleanup()
-                return known
-            if self._closed or self._queue.full():
-                folder.cleanup()
-                raise _busy(self._queue.qsize())
-            if not dry_run:
-                self._note(job)
-            self._remember(job)
-            with suppress(Full):  # nobody else puts, under the lock
-                self._queue.put_nowait(job)
-            self._start()
-        return job
+        return self.submit(
+            Job(
+                id=str(uuid.uuid4()) if dry_run else upload.import_id(importer.organisation),
+                created_at=self._now(),
+                importer=importer,
+                folder=folder,
+                path=path,
+                upload=upload,
+                declared=declared,
+                mapping=mapping,
+                dry_run=dry_run,
+            )
+        )
 
-    def find(self, id_: str) -> Job | None:
-        with self._lock:
-            return self._jobs.get(id_)
+    def close(self, finishing_s: float | None = None) -> None:
+        """As every close; the child of the import that is given up and its files go with it."""
+        super().close(FINISHING_S if finishing_s is None else finishing_s)
 
-    def forget(self, id_: str) -> None:
-        """Leave an import that is done to its row."""
-        with self._lock:
-            job = self._jobs.get(id_)
-            if job is not None and job.status not in UNDER_WAY:
-                del self._jobs[id_]
+    def work(self, job: Job) -> str:
+        job.report = self._import(job)
+        return _status(job.report)
 
-    def close(self) -> None:
-        """Take no more, drop what waits, let the one that runs finish for a moment, then give it up: its
-        child and its files go with it.
-        """
-        with self._lock:
-            self._closed = True
-            with suppress(Empty):
-                while True:
-                    waiting = self._queue.get_nowait()
-                    if waiting is not None:
-                        waiting.folder.cleanup()
-            for _ in self._workers:
-                self._queue.put_nowait(None)
-        for seconds in (FINISHING_S, 2.0):
-            for worker in self._workers:
-                worker.join(timeout=seconds)
-            self._stop.set()
-
-    # -- the worker
-
-    def _start(self) -> None:
-        if len(self._workers) < WORKERS:
-            worker = threading.Thread(target=self._work, name="tanhui-import", daemon=True)
-            self._workers.append(worker)
-            worker.start()
-
-    def _work(self) -> None:
-        while (job := self._queue.get()) is not None:
-            self._run(job)
-
-    def _run(self, job: Job) -> None:
-        job.status = "running"
-        try:
-            if not job.dry_run:
-                self._note(job)
-            report = self._import(job)
-            job.report, job.status = report, _status(report)
-        except (
-            Exception
-        ):  # a thread's fault would be nobody's: it is the job's, and the operator's log has it
-            job.status, job.reference = "failed", secrets.token_hex(8)
-            faults.exception("fault %s: import %s", job.reference, job.id)
-        finally:
-            job.finished_at = self._clock.now()
-            job.folder.cleanup()
-            if not job.dry_run and job.status != "taken" and not self._stop.is_set():
-                with suppress(Exception):
-                    self._note(job)
-            job.finished.set()
+    def dropped(self, job: Job) -> None:
+        job.folder.cleanup()
 
     def _import(self, job: Job) -> ImportReport:
         try:
@@ -244,17 +158,19 @@ class ImportJobs:
                     job.importer,
                     job.path,
                     job.declared,
-                    now=self._clock.now(),
+                    now=self._now(),
                     mapping=job.mapping,
                     dry_run=job.dry_run,
                     progress=job.advance,
-                    stop=self._stop,
+                    stop=self.stop,
                 )
         except (GeoRefusal, RegistryRefusal) as refusal:
             return ImportReport.of_refused_file(job.upload.name, job.upload.sha256, refusal, job.dry_run)
 
-    def _note(self, job: Job) -> None:
-        """Write where a job stands; what was taken in stays as it is."""
+    def noted(self, job: Job) -> None:
+        """Write where a job stands; a dry run has no row, and what was taken in stays as it is."""
+        if job.dry_run or job.status == "taken":
+            return
         with self._database.write() as session:
             lock_named(session, job.id)
             row = session.get(ParcelImport, job.id) or _new_row(session, job)
@@ -267,14 +183,6 @@ class ImportJobs:
             )
             row.report = None if job.report is None else job.report.to_json()
             row.created_at, row.finished_at = job.created_at, job.finished_at
-
-    def _remember(self, job: Job) -> None:
-        self._jobs[job.id] = job
-        self._jobs.move_to_end(job.id)
-        for id_ in [one.id for one in self._jobs.values() if one.status not in UNDER_WAY]:
-            if len(self._jobs) <= REMEMBERED:
-                break
-            del self._jobs[id_]
 
 
 def _status(report: ImportReport) -> str:

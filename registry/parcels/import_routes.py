@@ -149,7 +149,7 @@ def begin_import(
         if known is not None:
             folder.cleanup()
             return JSONResponse(known.to_json(), 200, PRIVATE)
-    job = jobs.submit(by.mandate, folder, path, declared, mapping, form.dry_run)
+    job = jobs.begin(by.mandate, folder, path, declared, mapping, form.dry_run)
     headers = {"Location": f"/api/v1/parcel-imports/{job.id}", "Preference-Applied": "respond-async"}
     return JSONResponse(job.view(), 202, PRIVATE | headers)
 

@@ -387,7 +387,7 @@ def begin(jobs: ImportJobs, land: Land, path: Path, dry_run: bool = False) -> An
     folder: TemporaryDirectory[str] = TemporaryDirectory()
     copy = Path(folder.name) / path.name
     copy.write_bytes(path.read_bytes())
-    return jobs.submit(land.village.first, folder, copy, Declaration(land.programme), load_mapping(), dry_run)
+    return jobs.begin(land.village.first, folder, copy, Declaration(land.programme), load_mapping(), dry_run)
 
 
 @sqlite_only
