@@ -19,6 +19,7 @@ from registry.estimates import plot_routes as plots
 from registry.estimates import raster_routes as rasters
 from registry.estimates import report_routes as reports
 from registry.estimates import routes as estimates
+from registry.estimates.estimate_jobs import EstimateJobs
 from registry.evidence import routes as evidence
 from registry.files import FileStore
 from registry.installation import Installation
@@ -106,6 +107,7 @@ def create_app(installation: Installation) -> FastAPI:
     app.state.import_jobs = ImportJobs(
         installation.database, FileStore(installation.home.files), installation.clock
     )
+    app.state.estimate_jobs = EstimateJobs(installation.database, installation.home, installation.clock)
     for room in ROOMS:
         app.include_router(room, prefix=PREFIX)
     app.include_router(log.router)
@@ -128,6 +130,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """While the server runs; when it stops, imports that wait are dropped and said to be interrupted."""
     yield
     await run_in_threadpool(app.state.import_jobs.close)
+    await run_in_threadpool(app.state.estimate_jobs.close)
 
 
 def service_router(publisher: Publisher) -> APIRouter:

@@ -60,7 +60,7 @@ from registry.accounts import service as accounts
 from registry.database import SchemaNewer
 from registry.documents import errors as documents
 from registry.errors import HomeMissing, RegistryRefusal
-from registry.estimates import raster_rules
+from registry.estimates import estimate_jobs, raster_rules
 from registry.estimates import report_loading as reports
 from registry.estimates import rules as estimates
 from registry.estimates.methods import errors as methods
@@ -196,6 +196,7 @@ STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     estimates.RecordErased: CONFLICT,
     raster_rules.RasterStatementMoved: CONFLICT,
     estimates.BundleOutlineErased: CONFLICT,
+    estimate_jobs.EstimatesBusy: UNAVAILABLE,
     estimates.EarlierPeriodUnsettled: CONFLICT,
     estimates.RasterNotRedistributable: CONFLICT,
     verification.VerificationRefused: UNPROCESSABLE,

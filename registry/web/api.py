@@ -373,6 +373,9 @@ class ActRoute:
     path: str
     summary: str
     perform: Perform = perform
+    context: Any = None
+    """A dependency (`Annotated[…, Depends(…)]`) that `performing` makes the act's `perform` from."""
+    performing: Callable[[Any], Perform] | None = None
 
 
 def add_acts(router: APIRouter, *routes: ActRoute) -> None:
@@ -452,6 +455,7 @@ def _act_endpoint(route: ActRoute, from_path: tuple[str, ...]) -> Callable[..., 
         content: dict[str, Any],
         request_id: str | None,
         prepare: bool,
+        context: Any = None,
         **path: str,
     ) -> Response:
         clash = sorted(set(content) & set(path))
@@ -460,7 +464,8 @@ def _act_endpoint(route: ActRoute, from_path: tuple[str, ...]) -> Callable[..., 
                 [{"loc": [name], "msg": "it stands in the path", "type": "extra_forbidden"} for name in clash]
             )
         command = validated(route.command, {**content, **path})
-        return route.perform(running, by, route.act, command, request_id, prepare)
+        carry_out = route.perform if route.performing is None else route.performing(context)
+        return carry_out(running, by, route.act, command, request_id, prepare)
 
     annotations: dict[str, Any] = {
         "running": Running,
@@ -468,6 +473,7 @@ def _act_endpoint(route: ActRoute, from_path: tuple[str, ...]) -> Callable[..., 
         "content": Body,
         "request_id": IdempotencyKey,
         "prepare": Prepare,
+        **({} if route.performing is None else {"context": route.context}),
         **dict.fromkeys(from_path, str),
     }
     defaults: dict[str, Any] = {"request_id": None, "prepare": False}
