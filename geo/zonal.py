@@ -170,15 +170,18 @@ def zonal_sums_of(
     together = [tuple(group) for _, group in groupby(layers, _company)]
     hands = workers_of(workers)
     spans = list(spans_of(coverage, hands))
-    items = [(span, group) for group in together for span in spans]
+    # what travels is the span: it goes out once, with all that is asked of it
+    batches = [[group] for group in together] if isinstance(hands, Threads) else [together]
+    items = [(span, batch) for batch in batches for span in spans]
     results = hands.map(_reduce_span, items, step="rasters", progress=progress)
     found: list[ZonalSums] = []
-    for group in together:
-        per_segment = [np.zeros((1 + layer.spread, len(coverage.segment_parcel), 3)) for layer in group]
+    for batch in batches:
+        here = [layer for group in batch for layer in group]
+        per_segment = [np.zeros((1 + layer.spread, len(coverage.segment_parcel), 3)) for layer in here]
         for span in spans:
             for into, some in zip(per_segment, next(results), strict=True):
                 into[:, span.first : span.first + some.shape[1]] = some
-        found += [_sums(coverage, layer, rows) for layer, rows in zip(group, per_segment, strict=True)]
+        found += [_sums(coverage, layer, rows) for layer, rows in zip(here, per_segment, strict=True)]
     for _ in results:  # tells the last of them to the progress
         pass
     return found
@@ -266,7 +269,8 @@ class Blocks:
         """The least of the shares of several masks for each cell of a block; empty without masks."""
         least: NDArray[np.float32] = NO_SHARES
         for mask in masks:
-            share = shares_of(mask, *self.read(block, mask.source, mask.band))
+            kept = mask.source.band(mask.band)
+            share = shares_in(kept, mask.classes, *self.read(block, mask.source, mask.band))
             least = share if least is NO_SHARES else np.minimum(least, share)
         return least
 
@@ -276,29 +280,33 @@ NO_SHARES: Final = np.zeros(0, dtype=np.float32)
 NO_STARTS: Final = np.zeros(0, dtype=np.int64)
 
 
-def shares_of(mask: Mask, stored: NDArray[Any], usable: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The share of each cell that a mask leaves, from the stored numbers of its raster."""
-    kept = mask.source.band(mask.band)
-    if mask.classes is not None and (kept.scale, kept.offset) == (1.0, 0.0) and stored.dtype.itemsize == 1:
-        table = np.isin(np.arange(256).astype(np.uint8).view(stored.dtype), mask.classes)
-        chosen: NDArray[Any] = table[stored.view(np.uint8)]
+def shares_in(
+    kept: RasterBand,
+    classes: tuple[int, ...] | None,
+    stored: NDArray[Any],
+    usable: NDArray[np.uint8],
+) -> NDArray[np.float32]:
+    """The share of each cell that a mask leaves, from the stored numbers of its raster (see `Mask`)."""
+    plain = (kept.scale, kept.offset) == (1.0, 0.0) and not kept.decoded
+    if classes is not None and plain and stored.dtype.itemsize == 1:
+        table = np.isin(np.arange(256).astype(np.uint8).view(stored.dtype), classes).astype(np.float32)
+        share = table[stored.view(np.uint8)]
     else:
-        values = _values(kept, stored)
-        chosen = values if mask.classes is None else np.isin(values, np.array(mask.classes, np.int64))
-    share = np.where(np.isfinite(stored), chosen, 0).astype(np.float32)
+        values = stored if plain else _values(kept, stored)
+        chosen = values if classes is None else np.isin(values, np.array(classes, dtype=np.int64))
+        share = np.clip(np.where(np.isfinite(stored), chosen, 0), 0, 1).astype(np.float32)
     if kept.nodata is not None:
-        share[
-            stored == stored.dtype.type(kept.nodata) if stored.dtype.kind == "f" else stored == kept.nodata
-        ] = 0
+        nodata = stored.dtype.type(kept.nodata) if stored.dtype.kind == "f" else kept.nodata
+        share[stored == nodata] = 0
     if len(usable):
         share[usable == 0] = 0
-    return np.clip(np.nan_to_num(share, copy=False), 0, 1)
+    return share
 
 
 def _values(kept: RasterBand, stored: NDArray[Any]) -> NDArray[Any]:
     if kept.decoded:
         return decoded(stored, kept.scale)
-    return stored if (kept.scale, kept.offset) == (1.0, 0.0) else stored * kept.scale + kept.offset
+    return stored.astype(np.float64) * kept.scale + kept.offset
 
 
 def numbers_of(kept: RasterBand) -> tuple[int, float, float, float]:
@@ -312,10 +320,14 @@ def numbers_of(kept: RasterBand) -> tuple[int, float, float, float]:
     return (DECODED if kept.decoded else STORED if plain else SCALED), kept.scale, kept.offset, nodata
 
 
-def _reduce_span(item: tuple[Span, tuple[Layer, ...]]) -> list[Floats]:
-    """The task that workers do: for each layer what `reduce_segments` gives of a span."""
-    span, layers = item
+def _reduce_span(item: tuple[Span, Sequence[tuple[Layer, ...]]]) -> list[Floats]:
+    """The task that workers do: for each layer of each company what `reduce_segments` gives of a span."""
+    span, together = item
     blocks = Blocks(span.grid)
+    return [out for layers in together for out in _reduce_company(span, layers, blocks)]
+
+
+def _reduce_company(span: Span, layers: tuple[Layer, ...], blocks: Blocks) -> list[Floats]:
     found = [np.zeros((1 + layer.spread, len(span.segments.block), 3)) for layer in layers]
     for at, block in enumerate(span.blocks.tolist()):
         stretch = (int(span.block_segments[at]), int(span.block_segments[at + 1]))

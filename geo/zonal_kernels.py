@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geo.kernels import compiled
-from geo.raster import BLOCK, NEGATIVE_ZERO
+from geo.raster import NEGATIVE_ZERO
 
 __all__ = ["DECODED", "SCALED", "STORED", "class_block", "pack_block", "reduce_block", "spread_block"]
 
+ROW: Final = 9
+"""An offset in a block of 512 columns, shifted by this, is its row."""
 STORED: Final = 0
 SCALED: Final = 1
 DECODED: Final = 2
@@ -44,8 +46,8 @@ def _number(stored: float, mode: int, scale: float, offset: float) -> float:
 @compiled
 def _good(values: Values, usable: Flags, at: Any, nodata: float) -> bool:
     """Whether a cell has a value."""
-    stored = values[at]
-    return np.isfinite(stored) and stored != nodata and (len(usable) == 0 or usable[at] > 0)
+    stored = np.float64(values[at])
+    return bool(stored - stored == 0.0 and stored != nodata and (len(usable) == 0 or usable[at] > 0))
 
 
 @compiled
@@ -73,10 +75,11 @@ def _run(
     if len(usable) == 0 and len(mask) == 0:
         count = 0
         for at in range(first, last):
-            stored = values[at]
-            good = np.isfinite(stored) and stored != nodata
-            total += _number(stored, mode, scale, offset) if good else 0.0
-            count += 1 if good else 0
+            stored = np.float64(values[at])
+            good = (stored - stored == 0.0) & (stored != nodata)
+            number = _number(values[at], mode, scale, offset) if mode != STORED else stored
+            total += number if good else 0.0
+            count += good
         return total, np.float64(count), np.float64(last - first)
     measured = 0.0
     chosen = 0.0
@@ -124,7 +127,7 @@ def reduce_block(
         packed = begin[segment] if len(begin) > 0 else -1
         for j in range(segment_cells[segment], segment_cells[segment + 1]):
             at = np.int64(cell_offset[j]) if packed < 0 else packed
-            weight = cell_share[j] * row_area[cell_offset[j] // BLOCK] * _wanted(mask, at)
+            weight = cell_share[j] * row_area[cell_offset[j] >> ROW] * _wanted(mask, at)
             chosen += weight
             if weight > 0.0 and _good(values, usable, at, nodata):
                 total += weight * _number(values[at], mode, scale, offset)
@@ -132,7 +135,7 @@ def reduce_block(
             packed += 1 if packed >= 0 else 0
         for j in range(segment_runs[segment], segment_runs[segment + 1]):
             start = np.int64(run_offset[j]) if packed < 0 else packed
-            area = row_area[run_offset[j] // BLOCK]
+            area = row_area[run_offset[j] >> ROW]
             end = start + run_length[j]
             summed, found, all_cells = _run(values, usable, mask, mode, scale, offset, nodata, start, end)
             total += summed * area
@@ -175,13 +178,13 @@ def spread_block(
         packed = begin[segment] if len(begin) > 0 else -1
         for j in range(segment_cells[segment], segment_cells[segment + 1]):
             at = np.int64(cell_offset[j]) if packed < 0 else packed
-            weight = cell_share[j] * row_area[cell_offset[j] // BLOCK] * _wanted(mask, at)
+            weight = cell_share[j] * row_area[cell_offset[j] >> ROW] * _wanted(mask, at)
             if weight > 0.0 and _good(values, usable, at, nodata):
                 spread = _wider(spread, _number(values[at], mode, scale, offset), weight, mean)
             packed += 1 if packed >= 0 else 0
         for j in range(segment_runs[segment], segment_runs[segment + 1]):
             start = np.int64(run_offset[j]) if packed < 0 else packed
-            area = row_area[run_offset[j] // BLOCK]
+            area = row_area[run_offset[j] >> ROW]
             end = start + run_length[j]
             for at in range(start, end):
                 weight = area * _wanted(mask, at)
@@ -220,12 +223,12 @@ def class_block(
         for j in range(segment_cells[segment], segment_cells[segment + 1]):
             k = cell_offset[j]
             if place[k] >= 0:
-                out[segment - first, place[k]] += cell_share[j] * row_area[k // BLOCK]
+                out[segment - first, place[k]] += cell_share[j] * row_area[k >> ROW]
         for j in range(segment_runs[segment], segment_runs[segment + 1]):
             start = run_offset[j]
             for k in range(start, start + run_length[j]):
                 if place[k] >= 0:
-                    out[segment - first, place[k]] += row_area[start // BLOCK]
+                    out[segment - first, place[k]] += row_area[start >> ROW]
 
 
 @compiled
