@@ -297,7 +297,7 @@ def ground(
     for name in ("agb_start_sd", "agb_end_sd"):
         if name in rasters:
             seen &= values_of(folder, rasters[name])[1]
-    areas = cell_areas_m2(grid)
+    areas, grown = cell_areas_m2(grid), end - start
     result, tonnes = [], np.zeros(len(start))
     for parcel, (cell, share) in zip(inputs["parcels"], shares(outlines, grid), strict=True):
         raw = share * areas[cell // grid["width"]]
@@ -317,10 +317,10 @@ def ground(
                 "agb_start_t": float((mask * start_valid[cell] * start[cell]).sum() / 10_000),
                 "agb_end_t": float((mask * end_valid[cell] * end[cell]).sum() / 10_000),
                 "measured_ha": float(seen_m2.sum() / 10_000 * credited),
-                "delta_t": float((seen_m2 * (end - start)[cell]).sum() / 10_000 * credited),
+                "delta_t": float((seen_m2 * grown[cell]).sum() / 10_000 * credited),
             }
         )
-    change = None if np.isnan(tonnes).any() else raster_change(folder, rasters, rows, tonnes, end - start)
+    change = None if np.isnan(tonnes).any() else raster_change(folder, rasters, rows, tonnes, grown)
     return result, (start, end, start_valid & end_valid, grid), change
 
 

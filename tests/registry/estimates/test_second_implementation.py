@@ -71,7 +71,13 @@ def test_a_bundle_of_the_registry_gives_the_same_kilograms_by_another_program(to
     assert any("signatures" in one for one in found["not_checked"])
 
 
-@pytest.mark.parametrize("method", ["zj-ph-forest-management/1", "zj-ph-forest-management-linear/1"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "zj-ph-forest-management/1",
+        pytest.param("zj-ph-forest-management-linear/1", marks=pytest.mark.slow),
+    ],
+)
 def test_three_villages_agree_to_the_kilogram(villages: Given, tmp_path: Path, method: str) -> None:
     """172 parcels, five stand types, metres: every parcel's kilograms, from the files alone."""
     record = villages.run(**method_inputs(method))
@@ -82,7 +88,11 @@ def test_three_villages_agree_to_the_kilogram(villages: Given, tmp_path: Path, m
 
 
 @pytest.mark.parametrize(
-    "method", ["zj-ph-forest-management-ratio/1", "zj-ph-forest-management-regression/1"]
+    "method",
+    [
+        "zj-ph-forest-management-ratio/1",
+        pytest.param("zj-ph-forest-management-regression/1", marks=pytest.mark.slow),
+    ],
 )
 def test_calibrated_runs_agree_within_what_two_discs_differ(
     villages: Given, tmp_path: Path, method: str
