@@ -708,11 +708,11 @@ def _with_rasters(
 ) -> None:
     """Add what the rasters say at each plot and over the ground of each stand type."""
     start, end, valid, grid = layers
-    at = {}
+    at, grown = {}, end - start
     for row, (cell, share) in zip(plots, shares(discs(plots), grid), strict=True):
         good = share * valid[cell]
         if good.sum() > 0:
-            at[row["plot_id"]] = float((good * (end - start)[cell]).sum() / good.sum())
+            at[row["plot_id"]] = float((good * grown[cell]).sum() / good.sum())
     for code, one in strata.items():
         members = [n for n, parcel in enumerate(inputs["parcels"]) if parcel["stand_type"] == code]
         one["at_plots"] = [at[row["plot_id"]] for row in one["plots"]]
