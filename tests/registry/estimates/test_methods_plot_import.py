@@ -330,3 +330,56 @@ def test_what_was_written_is_what_is_read(trees: list[tuple[float, float]]) -> N
     assert isinstance(plot.measurement, TreePair)
     for visit in (plot.measurement.trees1, plot.measurement.trees2):
         assert [(tree.dbh_cm, tree.height_m) for tree in visit] == trees
+
+
+# OpenDocument
+
+
+def opendocument(rows: str) -> bytes:
+    """A spreadsheet of one table, as the standard asks for it: `mimetype` first and unpacked."""
+    spaces = " ".join(
+        f'xmlns:{short}="urn:oasis:names:tc:opendocument:xmlns:{long}:1.0"'
+        for short, long in (("office", "office"), ("table", "table"), ("text", "text"))
+    )
+    content = (
+        f'<?xml version="1.0" encoding="UTF-8"?><office:document-content {spaces} office:version="1.2">'
+        f'<office:body><office:spreadsheet><table:table table:name="样地">{rows}</table:table>'
+        "</office:spreadsheet></office:body></office:document-content>"
+    )
+    manifest = (
+        '<?xml version="1.0"?><manifest:manifest '
+        'xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>'
+    )
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr("content.xml", content, zipfile.ZIP_DEFLATED)
+        archive.writestr("META-INF/manifest.xml", manifest)
+    return out.getvalue()
+
+
+def cell(value: object) -> str:
+    if isinstance(value, date):
+        kind = f'office:value-type="date" office:date-value="{value.isoformat()}"'
+    elif isinstance(value, str):
+        kind = 'office:value-type="string"'
+    else:
+        kind = f'office:value-type="float" office:value="{value}"'
+    return f"<table:table-cell {kind}><text:p>{value}</text:p></table:table-cell>"
+
+
+def test_an_opendocument_spreadsheet_is_read_as_the_same_table() -> None:
+    row = ["P1", "杉木", 600, date(2019, 12, 3), date(2024, 11, 20), 68.2, 97.7, 12]
+    rows = "".join(f"<table:table-row>{''.join(map(cell, one))}</table:table-row>" for one in (VOLUMES, row))
+    content = opendocument(rows)
+    assert ending_of(content) == ".ods"
+    assert read_plots(content) == read_plots(workbook(样地=[VOLUMES, row]))
+
+
+def test_a_cell_that_repeats_without_end_is_refused() -> None:
+    many = (
+        '<table:table-row table:number-rows-repeated="1048576"><table:table-cell '
+        'table:number-columns-repeated="16384" office:value-type="float" office:value="1"/></table:table-row>'
+    )
+    (code,) = [code for *_, code in faults(opendocument(many))]
+    assert code in ("workbook_reader_stopped", "workbook_file_unreadable")
