@@ -188,6 +188,18 @@ class PlotChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class SaturationFact:
+    """E-F7 of bamboo: stocks in tC/ha, since the project's start; the rest in tCO2e."""
+
+    start_tc_ha: Decimal
+    stable_tc_ha: Decimal
+    raw_tco2e: Decimal
+    cap_tco2e: Decimal
+    credited_before_tco2e: Decimal
+    creditable_tco2e: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class TimeFact:
     """The plots' days beside the period's; `scale` is the factor that was applied."""
 
@@ -407,6 +419,7 @@ class Report:
     change: PlotChangeFact | None
     plot_changes: tuple[PlotChanged, ...] | None
     time: TimeFact | None
+    saturation: SaturationFact | None
     second_opinion: SecondOpinion | None
     screening: ScreeningFact | None
     chain: tuple[ChainLine, ...]

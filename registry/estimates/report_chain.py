@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from decimal import Decimal
 
-from registry.estimates.report import ChainLine, Report, plain_decimal
+from registry.estimates.report import ChainLine, Report, SaturationFact, plain_decimal
 from registry.estimates.report_blocks import (
     Block,
     Callout,
@@ -18,6 +18,7 @@ from registry.estimates.report_blocks import (
     cells,
     grouped,
     percent,
+    significant,
 )
 
 KG_PER_T = 1000
@@ -27,6 +28,8 @@ def chain_section(report: Report, say: Speaker) -> Section:
     blocks: list[Block] = []
     if report.result != "ok":
         blocks.append(Callout(say("没有可签发量", "Nothing may be issued"), _why_nothing(report, say), "bad"))
+    if report.saturation is not None:
+        blocks += _saturated(report.saturation, say)
     blocks.append(
         Table(
             columns=(
@@ -71,6 +74,38 @@ def chain_section(report: Report, say: Speaker) -> Section:
     return Section(
         "chain", say("从变化量到可签发量：E-C1", "From the change to what may be issued: E-C1"), tuple(blocks)
     )
+
+
+def _saturated(found: SaturationFact, say: Speaker) -> list[Block]:
+    """E-F7: a stand that is full takes up no more, however fast its culms grow."""
+    return [
+        Paragraph(
+            say(
+                "竹林计入量有饱和上限（E-F7）：自项目开始的累计变化量与上限取小，再减去以前已计入的部分，"
+                "得到下表第 1 行。",
+                "Bamboo is credited up to a cap (E-F7): the smaller of the change since the project's start "
+                "and the cap, less what was credited before, is line 1 below.",
+            )
+        ),
+        Facts(
+            (
+                (
+                    say("起始 / 饱和碳密度", "carbon density at the start / when full"),
+                    Cell(
+                        f"{significant(found.start_tc_ha)} / {significant(found.stable_tc_ha)} "
+                        f"{say('tC/公顷', 'tC/ha')}"
+                    ),
+                ),
+                (
+                    say("自项目开始的累计变化量", "change since the project's start"),
+                    say.tonnes(found.raw_tco2e),
+                ),
+                (say("饱和上限", "cap"), say.tonnes(found.cap_tco2e)),
+                (say("以前已计入", "credited before"), say.tonnes(found.credited_before_tco2e)),
+                (say("本期可计入", "creditable now"), say.tonnes(found.creditable_tco2e)),
+            )
+        ),
+    ]
 
 
 def _why_nothing(report: Report, say: Speaker) -> str:

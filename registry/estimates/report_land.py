@@ -162,8 +162,8 @@ def parcels_section(report: Report, say: Speaker) -> Section:
         columns=(
             Column(say("序号", "no."), "right"),
             Column(say("地块编号", "parcel")),
-            Column(say("村", "village"), share=2),
-            Column(say("林分类型", "stand type"), share=3),
+            Column(say("村", "village"), share=1),
+            Column(say("林分类型", "stand type")),
             Column(say("面积（m²）", "area, m²"), "right"),
             *_area_columns(say, say("面积", "area")),
             *_area_columns(say, say("可计入", "eligible")),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from typing import TypeVar
 
 from registry.estimates.report import Report, SecondOpinion, plain_decimal
 from registry.estimates.report_blocks import (
@@ -34,8 +35,11 @@ def strata_section(report: Report, say: Speaker) -> Section:
         Table(
             columns=(
                 Column(say("层（林分类型）", "stratum (stand type)"), share=3),
-                Column(say("面积（亩）", "area, mu"), "right"),
-                Column(say("面积（公顷）", "area, ha"), "right"),
+                *_by_language(
+                    say,
+                    Column(say("面积（亩）", "area, mu"), "right"),
+                    Column(say("面积（公顷）", "area, ha"), "right"),
+                ),
                 Column(say("权重", "weight"), "right"),
                 Column(say("样地数 n", "plots n"), "right"),
                 Column(say("均值 tC/公顷", "mean, tC/ha"), "right"),
@@ -47,8 +51,11 @@ def strata_section(report: Report, say: Speaker) -> Section:
             total=cells(
                 (
                     Cell(say("合计", "all"), strong=True),
-                    Cell(grouped(change.area_ha * 15, 2), strong=True),
-                    Cell(grouped(change.area_ha, 4), strong=True),
+                    *_by_language(
+                        say,
+                        Cell(grouped(change.area_ha * 15, 2), strong=True),
+                        Cell(grouped(change.area_ha, 4), strong=True),
+                    ),
                     "100 %",
                     Cell(str(sum(one.n for one in report.strata)), strong=True),
                     Cell(significant(change.mean_tc_ha), strong=True),
@@ -76,6 +83,14 @@ def strata_section(report: Report, say: Speaker) -> Section:
     return Section("strata", title, tuple(blocks))
 
 
+T = TypeVar("T")
+
+
+def _by_language(say: Speaker, in_mu: T, in_ha: T) -> tuple[T, T]:
+    """Mu first for Chinese readers, hectares for others."""
+    return (in_mu, in_ha) if say.chinese else (in_ha, in_mu)
+
+
 def _no_plots(say: Speaker) -> str:
     return say("本次估算没有使用样地。", "This estimate used no plots.")
 
@@ -88,8 +103,7 @@ def _strata_rows(report: Report, say: Speaker) -> Iterator[tuple[Cell, ...]]:
         yield cells(
             (
                 stand_type(say, one.code),
-                grouped(one.area_ha * 15, 2),
-                grouped(one.area_ha, 4),
+                *_by_language(say, grouped(one.area_ha * 15, 2), grouped(one.area_ha, 4)),
                 f"{grouped(one.area_ha / area * 100, 2)} %",
                 str(one.n),
                 significant(one.mean),

@@ -5,6 +5,7 @@ None. So an old record, or one that says more than this reader knows, still make
 """
 
 from collections.abc import Mapping
+from dataclasses import fields
 from decimal import Decimal, InvalidOperation
 
 from ledger.canonical import JsonValue, decode
@@ -16,6 +17,7 @@ from registry.estimates.report import (
     OpinionCheck,
     PlotChanged,
     PlotChangeFact,
+    SaturationFact,
     ScreeningFact,
     SecondOpinion,
     StratumFact,
@@ -186,6 +188,14 @@ def read_time(record: Part) -> TimeFact | None:
         longest_days=time.whole("plot_days_longest"),
         scale=time.decimal("scale"),
     )
+
+
+def read_saturation(record: Part) -> SaturationFact | None:
+    """What a bamboo stand that is filling up may still be credited with."""
+    found = record.part("evidence").part("saturation")
+    if not found.value:
+        return None
+    return SaturationFact(**{one.name: found.decimal(one.name) for one in fields(SaturationFact)})
 
 
 def read_screening(record: Part) -> ScreeningFact | None:

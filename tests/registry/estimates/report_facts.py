@@ -144,6 +144,7 @@ def made_report(count: int = 3, **changed: Any) -> Report:
             PlotChanged(f"P-{n + 1}", STANDS[n % 3], Decimal("5.2") + n, None) for n in range(9)
         ),
         time=TimeFact(1827, 1796, 1800, Decimal("1.0")),
+        saturation=None,
         second_opinion=opinion(),
         screening=ScreeningFact(Decimal("3300.5"), Decimal("169.25"), Decimal("0.9991")),
         chain=chain(),
