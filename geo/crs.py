@@ -412,12 +412,12 @@ def _zone(lat_rad: NDArray[np.float64]) -> NDArray[np.float64]:
     return f
 
 
-def pixel_area_m2(lat_deg: ArrayLike, dlat_deg: float, dlon_deg: float) -> NDArray[np.float64]:
-    """Area on the GRS80 ellipsoid of cells with these centre latitudes, height and width, in degrees (E-A2,
+def pixel_area_m2(lat_deg: ArrayLike, dlat_deg: ArrayLike, dlon_deg: float) -> NDArray[np.float64]:
+    """Area on the GRS80 ellipsoid of cells with these centre latitudes, heights and width, in degrees (E-A2,
     exact).
     """
     centre = np.radians(np.asarray(lat_deg, dtype=np.float64))
-    half = np.radians(dlat_deg) / 2
+    half = np.radians(np.asarray(dlat_deg, dtype=np.float64)) / 2
     band = _zone(centre + half) - _zone(centre - half)
     area: Floats = SEMI_MINOR_M**2 / 2 * np.radians(dlon_deg) * band
     return area
