@@ -36,12 +36,16 @@ class Case:
     rounds: int = 3
     peer_rounds: int = 3
 
+    def takes(self, row: "Row") -> bool:
+        """One core alone is measured with one raster at 10 m."""
+        return row.peer or row.workers > 1 or (self.rasters, self.cell_m) == (1, 10)
+
 
 DEFAULT: Final = (
     Case(2_000, 10, 1),
     Case(2_000, 10, 5),
     Case(50_000, 10, 1),
-    Case(50_000, 10, 5, peer_rounds=1),
+    Case(50_000, 10, 5, rounds=2, peer_rounds=1),
     Case(50_000, 30, 1),
 )
 FULL: Final = (
@@ -72,10 +76,13 @@ class Row:
 ROWS: Final = (
     Row("read, 2", "read", 2),
     Row("read, 1", "read", 1),
-    Row("first, 1", "first", 1),
     Row("first, 2", "first", 2),
+    Row("first, 1", "first", 1),
     Row("repeat, 2", "repeat", 2),
     Row("repeat, 1", "repeat", 1),
+    Row("packed, 2", "packed", 2),
+    Row("packed, 1", "packed", 1),
+    Row("packed from files, 2", "packed-from-files", 2),
     Row("normalised: read, 2", "read", 2, normalised=True),
     Row("normalised: read, 1", "read", 1, normalised=True),
     Row("normalised: repeat, 2", "repeat", 2, normalised=True),
@@ -142,8 +149,9 @@ class Files:
         )
 
 
-def _case(made: World, case: Case, rows: Sequence[Row]) -> Measured:
+def _case(made: World, case: Case, every: Sequence[Row]) -> Measured:
     files = _prepared(made, case)
+    rows = [row for row in every if case.takes(row)]
     result = Measured(case)
     _run(files.task(Row("", "first", 1)))  # so that there are blocks to read; not counted
     for number in range(case.rounds):
@@ -203,7 +211,7 @@ def _checked(files: Files, rows: Sequence[Row], case: Case) -> dict[str, float]:
     found: dict[str, float] = {}
     for row in zonal:
         differ = check.worst(sums[row.name], base)
-        check.require(f"{row.name} and repeat", differ, 1e-12 if row.method == "packed" else 0.0)
+        check.require(f"{row.name} and repeat", differ, 0.0)
     more = _run(files.task(Row("", "repeat", MORE_WORKERS), files.folder / "more.npy"))
     check.require(
         "four workers", 0.0 if np.array_equal(np.load(files.folder / "more.npy"), base) else 1.0, 0.0

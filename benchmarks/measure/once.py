@@ -138,6 +138,8 @@ METHODS: Final[dict[str, Method]] = {
     "read": read_only,
     "first": ours.first,
     "repeat": ours.repeat,
+    "packed": ours.packed,
+    "packed-from-files": ours.packed_from_files,
     "exactextract-feature": peer("feature-sequential"),
     "exactextract-raster": peer("raster-sequential"),
 }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from benchmarks.measure.world import read_outlines
 from geo.coverage import Coverage, cover_parcels
 from geo.coverage_store import CoverageStore
 from geo.crs import to_store
+from geo.packed import Packed, PackedStore, packed_sums
 from geo.raster import RasterSource
 from geo.zonal import Layer, ZonalSums, zonal_sums, zonal_sums_of
 
@@ -60,6 +62,49 @@ def repeat(task: Task) -> tuple[Work, Finish]:
     return work, lambda raw: (_in_cells(*raw), _seen(task, raw[0]))
 
 
+def packed(task: Task) -> tuple[Work, Finish]:
+    """Shares and values under the parcels are in memory: sums once more, as other factors or draws need them.
+    No raster is read.
+    """
+    coverage = CoverageStore(task.store).coverage(_not_kept, _keys(task), _grid(task))
+    values = list(_packed(task, coverage))
+
+    def work() -> Any:
+        return coverage, [packed_sums(coverage, one, workers=task.workers) for one in values]
+
+    work()
+    return work, lambda raw: (_in_cells(*raw), {"packed_bytes": sum(one.size_bytes for one in values)})
+
+
+def packed_from_files(task: Task) -> tuple[Work, Finish]:
+    """Shares and values are kept in files: load them, and sum. Digests of the rasters are known."""
+    keys = _keys(task)
+    list(_packed(task, CoverageStore(task.store).coverage(_not_kept, keys, _grid(task))))
+    _warm(task)
+    known = [_digest(path) for path in task.rasters]
+
+    def work() -> Any:
+        coverage = CoverageStore(task.store).coverage(_not_kept, keys, _grid(task), workers=task.workers)
+        sums = [packed_sums(coverage, one, workers=task.workers) for one in _packed(task, coverage, known)]
+        return coverage, sums
+
+    return work, lambda raw: (_in_cells(*raw), _seen(task, raw[0]))
+
+
+def _packed(task: Task, coverage: Coverage, known: Sequence[str] = ()) -> Iterator[Packed]:
+    store = PackedStore(Path(task.store).parent / "packed")
+    for n, path in enumerate(task.rasters):
+        with RasterSource.open(path) as raster:
+            if known:
+                raster.__dict__["sha256"] = known[n]
+            yield store.values(coverage, _keys(task), raster, workers=task.workers)
+
+
+def _digest(path: str) -> str:
+    with RasterSource.open(path) as raster:
+        return raster.sha256
+
+
 def _keys(task: Task) -> list[str]:
     return Path(task.keys).read_text().split()
 
@@ -77,8 +122,12 @@ def normalised(plain: Sequence[Path], parent: Path) -> list[Path]:
     folder = parent / f"normalised-{hashlib.sha256(code).hexdigest()[:12]}"
     folder.mkdir(exist_ok=True)
     made = [folder / path.name for path in plain]
+    of_file: dict[int, Path] = {}
     for source, target in zip(plain, made, strict=True):
-        if not target.exists():
+        same = of_file.setdefault(source.stat().st_ino, target)
+        if not target.exists() and same is not target:
+            os.link(same, target)
+        elif not target.exists():
             with RasterSource.open(source) as opened:
                 normalise(opened, target)
     return made

@@ -50,11 +50,11 @@ def test_a_world_that_was_changed_is_not_measured(small: World, tmp_path: Path) 
 def figures(small: World) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measure, "_run", once.run)  # here: a process for each would be the slow part of it
-        return measured(small, (Case(400, 10, 2, rounds=2, peer_rounds=1),))
+        return measured(small, (Case(400, 10, 1, rounds=2, peer_rounds=1), Case(60, 30, 2, 1, 1)))
 
 
 def test_a_method_runs_in_a_process_of_its_own(small: World, figures: dict[str, Any]) -> None:
-    files = measure._prepared(small, Case(400, 10, 2))
+    files = measure._prepared(small, Case(400, 10, 1))
     row = next(row for row in measure.ROWS if row.name == "repeat, 1")
     said = measure._run(files.task(row))
     assert said["sha256"] == figures["cases"][0]["runs"]["repeat, 1"][0]["sha256"]
@@ -63,10 +63,11 @@ def test_a_method_runs_in_a_process_of_its_own(small: World, figures: dict[str, 
 
 
 def test_every_method_is_timed_and_its_sums_are_exact(small: World, figures: dict[str, Any]) -> None:
-    (case,) = figures["cases"]
+    case, lean = figures["cases"]
     assert {name: len(runs) for name, runs in case["runs"].items()} == {
         row.name: 1 if row.peer else 2 for row in measure.ROWS
     }
+    assert set(lean["runs"]) == {row.name for row in measure.ROWS if row.workers == 2 or row.peer}
     assert all(run["wall_s"] > 0 and run["peak_mib"] > 0 for runs in case["runs"].values() for run in runs)
     assert case["checked"]["exact_parcels"] > 60
     assert 0 < case["checked"]["exact"] < 1e-7
@@ -75,7 +76,7 @@ def test_every_method_is_timed_and_its_sums_are_exact(small: World, figures: dic
 
 def test_the_table_shows_every_row_and_what_was_not_measured(figures: dict[str, Any]) -> None:
     text = report.table(figures, "about")
-    assert "ANOTHER WORLD" in text and "400 parcels, 10 m, 2 rasters" in text
+    assert "ANOTHER WORLD" in text and "60 parcels, 30 m, 2 rasters" in text
     assert all(f"| {report.NAMES[row.name]} |" in text for row in measure.ROWS)
     assert text.count("not measured in this run") == len(report.TARGETS)
 
