@@ -6,10 +6,9 @@ bytes as far as the formats let them: a GeoPackage names an instant of change, w
 
 import json
 import os
-import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -78,7 +77,8 @@ def write(
 ) -> int:
     """Write a file whole or not at all; answers how many rows it has. Rows are taken as they come.
 
-    `about` is asked once the last row is written, for texts that the file's own metadata say of all rows.
+    `about` is asked once the last row is written, for texts that the file's own metadata say of all rows; a
+    GeoPackage has no place for them that could be written last.
     """
     target = Path(path)
     part = target.with_name(f".{target.name}.part{kind.suffix}")
@@ -125,7 +125,7 @@ _NUMPY: Final[Mapping[Kind, str]] = {
 
 
 def _write_gpkg(
-    path: Path, fields: Sequence[Field], rows: Iterable[ExportRow], made_at: datetime, about: About
+    path: Path, fields: Sequence[Field], rows: Iterable[ExportRow], made_at: datetime, _about: About
 ) -> None:
     """One layer of polygons and multipolygons with an R-tree, written by GDAL."""
     import pyogrio
@@ -150,15 +150,6 @@ def _write_gpkg(
                 append=number > 0,
                 layer_options={"GEOMETRY_NAME": "geom", "FID": "fid"} if number == 0 else None,
             )
-    _describe_gpkg(path, about())
-
-
-def _describe_gpkg(path: Path, about: Mapping[str, str]) -> None:
-    """The description that programs show of the layer, one `name: text` a line."""
-    if about:
-        with closing(sqlite3.connect(path)) as database, database:
-            text = "\n".join(f"{name}: {value}" for name, value in about.items())
-            database.execute("update gpkg_contents set description = ? where table_name = ?", (text, LAYER))
 
 
 def _column(field: Field, batch: Sequence[ExportRow]) -> tuple[Any, Any]:

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from geo.examine import Declared, examine_file
-from geo.export import ExportRow, Field, Format, Kind, write
+from geo.export import LAYER, ExportRow, Field, Format, Kind, write
 from geo.polygon import from_wkb
 from geo.work import Progress
 from registry.database import Database
@@ -139,7 +141,23 @@ def write_stocks(
     def said() -> dict[str, str]:
         return {f"tanhui_{name}": _text(value) for name, value in about().items()}
 
-    write(path, kind, fields, exported, about=said)
+    if kind is not Format.GPKG:
+        write(path, kind, fields, exported, about=said)
+        return
+    part = path.with_name(f".{path.stem}.described{path.suffix}")
+    try:
+        write(part, kind, fields, exported)
+        _describe(part, said())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _describe(path: Path, said: Mapping[str, str]) -> None:
+    """The description of a GeoPackage's layer, which programs show with it."""
+    text = "\n".join(f"{name}: {value}" for name, value in said.items())
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("update gpkg_contents set description = ? where table_name = ?", (text, LAYER))
 
 
 def _kind(name: str) -> Kind:
