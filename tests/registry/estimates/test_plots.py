@@ -15,6 +15,7 @@ from geo.vector import write_geojson
 from registry.estimates.methods.errors import BadPlotFile
 from registry.estimates.methods.plot_files import read_plot_file
 from registry.estimates.methods.plots import PlotRecord
+from registry.estimates.models import PreparedRun
 from registry.estimates.plot_convert import FieldUnknown, HeadingMissing, convert
 from registry.estimates.plot_design import log_seed
 from registry.estimates.plot_land import (
@@ -27,6 +28,7 @@ from registry.estimates.plot_land import (
 from registry.estimates.plot_store import load_plots, plots_path, register_plots
 from registry.estimates.rasters import READERS, stored_file
 from registry.estimates.rules import PlotsUnanswered
+from registry.estimates.run_record import RunRecord
 from registry.installation import Installation
 from tests.registry.estimates.test_methods_plot_checks import plot
 from tests.registry.forest import HEADER, OUTLINES, Forest, plots_text
@@ -200,6 +202,28 @@ def test_a_design_is_laid_out_filled_in_checked_and_registered(
     points = json.loads((out / "plots.geojson").read_text(encoding="utf-8"))
     assert len(waypoints) == len(points["features"]) == 9
     assert points["design_sha256"] == document["design_sha256"]
+
+
+@pytest.mark.parametrize("forest", ["sqlite"], indirect=True)
+def test_a_run_from_a_workbook_gives_the_kilograms_of_the_same_table_in_csv(forest: Forest) -> None:
+    text = in_fifteen_digits(plots_text())
+    from_csv = forest.prepare(forest.command(text))
+    installation = forest.land.people.installation
+    path = workbook_of(text, forest.folder / "plots.xlsx")
+    with installation.database.write() as session:
+        sha256 = register_plots(session, installation.home, path).sha256
+    from_workbook = forest.prepare(forest.command().model_copy(update={"plots": sha256}))
+    assert from_workbook.inputs_sha256 != from_csv.inputs_sha256
+    assert from_workbook.estimate_kg == from_csv.estimate_kg > 0
+    with installation.database.read() as session:
+        kept = session.get(PreparedRun, from_workbook.inputs_sha256)
+        assert kept is not None
+        evidence = RunRecord(kept.record).document["evidence"]
+    assert isinstance(evidence, dict)
+    opinion = evidence["second_opinion"]
+    assert isinstance(opinion, dict)
+    assert (opinion["agrees"], opinion["draws"]) == (True, 10_000)
+    assert evidence["findings"] == []
 
 
 def filled_in(sheet: Path) -> Path:
