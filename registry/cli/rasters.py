@@ -225,6 +225,31 @@ def normalise(
         )
 
 
+@raster_commands.command("align")
+def align(
+    cover: Annotated[str, typer.Argument(help="the digest of a registered land cover")],
+    to: Annotated[str, typer.Option("--to", help="the digest of the raster whose grid is meant")],
+    organisation: AsOption,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring a land cover onto the grid of a biomass map: a raster of the share of each cell's ground that is
+    eligible, registered with what it was made from.
+    """
+    from registry.estimates.raster_alignment import align_raster
+
+    with _opened(home) as (target, database), progress_bar() as progress:
+        by, now, today = _author(database, organisation)
+        with database.read() as session:
+            source, grid = (
+                unbound(session, load_raster(session, _digest(session, one))) for one in (cover, to)
+            )
+        stored = align_raster(target, source, grid, today=today, progress=progress)
+        with database.write() as session:
+            rows = [raster_view(record_raster(session, stored, by, now))]
+    _show(rows, as_json)
+
+
 @export_commands.command("stac")
 def export_stac(
     folder: Annotated[Path, typer.Argument(help="the folder to write: catalog.json and an item for each")],
