@@ -4,6 +4,7 @@ A database does not overwrite what it deletes, and a certificate's files and upl
 are not reached from here: they end by their own expiry.
 """
 
+import shutil
 from typing import ClassVar
 
 import sqlalchemy as sa
@@ -16,7 +17,7 @@ from registry.evidence.service import forgotten_evidence
 from registry.files import FileStore
 from registry.office import Request
 from registry.parcels.import_models import ParcelImport, ParcelSource
-from registry.parcels.models import ParcelCell, ParcelDraft
+from registry.parcels.models import ParcelCell, ParcelDraft, ParcelVersion
 from registry.parcels.public import ParcelPublic
 from registry.parcels.sources import forgotten_files
 from registry.retirement.models import Certificate
@@ -24,6 +25,9 @@ from registry.settings import Home
 
 _HELD = Request | ParcelDraft | ParcelSource | ParcelImport | ParcelCell | ParcelPublic | EvidenceUpload
 """Rows beside the records that held the same values."""
+
+
+_ERASED_LAND = sa.select(ParcelVersion.parcel_id).where(ParcelVersion.wkb.is_(None)).limit(1)
 
 
 class DatabaseBusy(RegistryRefusal):
@@ -46,8 +50,10 @@ def vacuum(home: Home) -> list[str]:
         with database.read() as session:
             erased = session.scalars(sa.select(Certificate.number).where(Certificate.records.is_(None))).all()
             forgotten = forgotten_files(session) | forgotten_evidence(session)
+            land_erased = session.scalars(_ERASED_LAND).first() is not None
         removed = [f"certificates/{name}" for number in erased for name in _remove_files(home, number)]
         removed += _remove_uploads(home, forgotten)
+        removed += _remove_coverage(home) if land_erased else []
         if database.engine.dialect.name == "sqlite":
             _rewrite_sqlite(database)
         else:
@@ -71,6 +77,16 @@ def _remove_uploads(home: Home, digests: set[str]) -> list[str]:
     for digest in held:
         store.remove(digest)
     return [f"files/{digest}" for digest in held]
+
+
+def _remove_coverage(home: Home) -> list[str]:
+    """Shares of cells tell an outline to within a cell. They are kept under digests that lead back to nobody
+    once the outline is gone, so all of them go; the next estimate makes those it needs.
+    """
+    if not home.coverage.exists():
+        return []
+    shutil.rmtree(home.coverage)
+    return [str(home.coverage.relative_to(home.path))]
 
 
 def _rewrite_sqlite(database: Database) -> None:
