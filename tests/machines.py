@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
+from geo.cluster import DaskWorkers
+
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
 DASK: Final = (sys.executable, "-m", "dask")
 _LONGEST_S: Final = 60.0
@@ -65,6 +67,11 @@ class Machines:
     def doomed_worker(self, step: str, trace: Path) -> subprocess.Popen[bytes]:
         """One that is killed as soon as it has begun an item of a step, whose name it leaves in `trace`."""
         return self.worker("--preload", "tests.doomed", DOOMED_STEP=step, DOOMED_TRACE=str(trace))
+
+    def wait_for(self, count: int) -> None:
+        """Until so many workers are connected."""
+        with DaskWorkers(self.address, wait_s=_LONGEST_S) as workers:
+            workers._client.wait_for_workers(count, timeout=_LONGEST_S)
 
     def end(self, process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGKILL) -> None:
         """End one process, and be sure that it has ended."""

@@ -31,6 +31,7 @@ from geo.errors import (
 from geo.raster import Grid, RasterSource, write_geotiff
 from geo.work import Threads, Workers
 from geo.zonal import Layer, Mask, zonal_sums_of
+from geo.zonal_errors import ErrorLayer, error_sums
 from tests.geo.shapes import stand
 from tests.geo.tasks import PATIENCE_S, doubled, faulty, held, name_of, refused, suicide, unsendable
 from tests.machines import CHECKOUT, Machines
@@ -72,7 +73,7 @@ PARCELS = [
 
 
 def measured(workers: Workers, raster: RasterSource) -> list[bytes]:
-    """All bits of a coverage and of sums over it."""
+    """All bits of a coverage, of sums over it and of their errors."""
     coverage: Coverage = cover_parcels(PARCELS, GRID, workers=workers)
     share = Mask(raster, (1, 2, 3, 5, 8, 13))
     layers = [Layer(raster, spread=True), Layer(raster, masks=(share,)), Layer(raster, spread=True)]
@@ -80,7 +81,9 @@ def measured(workers: Workers, raster: RasterSource) -> list[bytes]:
     for sums in zonal_sums_of(coverage, layers, workers=workers):
         arrays += [sums.total, sums.measured_m2, sums.area_m2]
         arrays += [array for array in (sums.minimum, sums.maximum, sums.variance) if array is not None]
-    assert len(arrays) == len(coverage.arrays()) + 15
+    errors = error_sums(coverage, ErrorLayer(raster, masks=(share,), relative=0.2), workers=workers)
+    arrays += [errors.linear, errors.squares, errors.standard_error(0.3)]
+    assert len(arrays) == len(coverage.arrays()) + 18
     return [np.ascontiguousarray(array).tobytes() for array in arrays]
 
 

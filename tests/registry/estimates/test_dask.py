@@ -76,6 +76,7 @@ def province(folder: Path, grid: Grid, count: int) -> Sequence[str]:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_screening_gives_the_same_file_although_the_only_worker_is_killed_at_work(
     machines: Machines, tmp_path: Path
 ) -> None:
@@ -107,6 +108,7 @@ def test_a_province_of_many_items_gives_the_same_file_while_workers_die_in_each_
         results.append((told(started(*arguments, "--workers", threads, "--out", str(out))), out.read_bytes()))
     machines.worker()
     doomed = [machines.doomed_worker(step, tmp_path / step) for step in ("coverage", "errors")]
+    machines.wait_for(3)
     out = tmp_path / "there.parquet"
     results.append(
         (told(started(*arguments, "--dask", machines.address, "--out", str(out))), out.read_bytes())
