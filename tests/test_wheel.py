@@ -1,6 +1,8 @@
 """What `pip install` brings: the wheel holds all that the command needs, and works in an empty folder."""
 
+import json
 import os
+import sqlite3
 import subprocess
 import sys
 import sysconfig
@@ -122,3 +124,12 @@ def test_the_installed_command_runs_the_demo_and_its_audit(command: list[str], t
     assert done.returncode == 0, done.stderr
     audited = run(command, ["audit", "here"], tmp_path)
     assert audited.returncode == 0, audited.stdout + audited.stderr
+    with sqlite3.connect(tmp_path / "here" / "tanhui.db") as database:
+        ((kg, name), *_) = database.execute("select estimate_kg, id from estimate_run order by id").fetchall()
+    packed = run(command, ["export", "run", name, "--bundle", "run.zip", "--home", "here"], tmp_path)
+    assert packed.returncode == 0, packed.stdout + packed.stderr
+    (tmp_path / "empty").mkdir()
+    again = run(command, ["recompute", str(tmp_path / "run.zip"), "--json"], tmp_path / "empty")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert (json.loads(again.stdout)["same"], json.loads(again.stdout)["kg"]) == (True, kg)
+    assert list((tmp_path / "empty").iterdir()) == []

@@ -15,7 +15,9 @@ from alembic import command
 from alembic.script import ScriptDirectory
 
 from registry.backup import backup
-from registry.database import SchemaNewer, create_engine, migrate, migration_config, schema_revision
+from registry.database import Database, SchemaNewer, create_engine, migrate, migration_config, schema_revision
+from registry.estimates.models import EstimateRun
+from registry.estimates.recompute_home import recompute_run
 from registry.installation import Installation
 from registry.machine import Role
 from registry.restore import restore
@@ -184,6 +186,12 @@ def test_the_whole_story_of_the_first_release_audits_green_after_the_upgrade(
     report = audit(home)
     assert report.size > 700
     assert report.findings == []
+    database = Database(home.database_url)
+    with database.read() as session:
+        again = [recompute_run(session, home, run) for run in session.scalars(sa.select(EstimateRun))]
+    database.dispose()
+    assert {record.version for record, _ in again} == {1}
+    assert [found.differences for _, found in again if not found.same] == []
 
 
 def test_many_that_open_an_old_home_at_once_find_it_upgraded(
