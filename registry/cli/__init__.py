@@ -68,11 +68,12 @@ def main() -> None:
         errors.print(f"[red]refused[/red] {refusal.code}: {escape(str(refusal))}", soft_wrap=True)
         for row in _rows(refusal.facts):
             what = row.get("code") or row.get("message")
-            where = f"row {row['row']} {row.get('field')}" if "row" in row else row.get("field")
-            errors.print(f"  {where}: {what}", soft_wrap=True)
+            sheet = f"{row['sheet']}, " if row.get("sheet") else ""
+            where = f"{sheet}row {row['row']} {row.get('field')}" if "row" in row else row.get("field")
+            errors.print(f"  {where}: {what}", soft_wrap=True, markup=False)
             for language in ("zh", "en"):
                 if language in row:
-                    errors.print(f"    {row[language]}", soft_wrap=True)
+                    errors.print(f"    {row[language]}", soft_wrap=True, markup=False)
         if "item" in refusal.facts:
             told = refusal.facts.get("item_name") or "without a name"
             errors.print(f"  calculation {refusal.facts['item']}: {told}", soft_wrap=True, markup=False)

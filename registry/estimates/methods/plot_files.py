@@ -5,7 +5,7 @@ of one workbook: what a data row does not say itself is taken from its plot's ro
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final, Literal, TypeVar
@@ -178,7 +178,7 @@ def _completed(line: Line, described: Mapping[str, Line]) -> Line:
 
 @dataclass(frozen=True, slots=True)
 class _Site:
-    """What every row of a plot must repeat alike."""
+    """What every row of a plot must repeat alike; the explanation may stand in one of them."""
 
     stratum: str
     area_ha: float
@@ -258,8 +258,11 @@ class _Visits:
     def visit(self, line: Line) -> tuple[str, date]:
         plot_id = name(line, "plot_id", self.faults)
         site = _site(line, self.tables, self.faults)
-        if self.sites.setdefault(plot_id, site) != site:
+        known = self.sites.setdefault(plot_id, site)
+        said = known.explanation or site.explanation
+        if replace(known, explanation=said) != replace(site, explanation=site.explanation or said):
             line.fault(self.faults, "plot_id", plot_id, "plot_described_twice")
+        self.sites[plot_id] = replace(known, explanation=said)
         self.first_lines.setdefault(plot_id, line)
         return plot_id, day(line, "measured_on", self.faults)
 

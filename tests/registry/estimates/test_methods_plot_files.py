@@ -32,7 +32,7 @@ def test_a_plot_is_read_with_its_values() -> None:
 
 
 def test_the_demonstration_writes_columns_that_are_read() -> None:
-    row = "P001,GT-7,masson_pine,118.41,28.95,0.06,2020-01-02,61.20,2024-12-02,88.40"
+    row = "P001,GT-7,masson_pine,118.41,28.95,0.06,2020-01-02,61.20,2024-12-02,88.40,"
     (plot,) = read_plots("\ufeff" + ",".join(COLUMNS) + "\r\n" + row + "\r\n")
     assert (plot.parcel_key, plot.stratum, plot.lon_deg) == ("GT-7", "masson_pine", 118.41)
     assert plot.measurement == VolumePair(61.2, 88.4)

@@ -383,3 +383,15 @@ def test_a_cell_that_repeats_without_end_is_refused() -> None:
     )
     (code,) = [code for *_, code in faults(opendocument(many))]
     assert code in ("workbook_reader_stopped", "workbook_file_unreadable")
+
+
+def test_an_explanation_stands_in_one_row_of_a_plot() -> None:
+    head = "plot_id,stratum,area_ha,measured_on,species,dbh_cm,explanation\n"
+    rows = (
+        "A,杉木,0.06,2019-12-01,杉木,12,\nA,杉木,0.06,2024-12-01,杉木,30,复测无误\n"
+        "A,杉木,0.06,2024-12-01,杉木,8,\n"
+    )
+    (plot,) = read_tree_plots(head + rows)
+    assert plot.explanation == "复测无误"
+    two = rows.replace("12,\n", "12,另一说明\n")
+    assert [code for *_, code in faults(head + two, "trees")] == ["plot_described_twice"]

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -294,3 +296,13 @@ def test_foreign_headings_are_named_and_every_row_says_where_it_comes_from() -> 
         convert(content, {"girth": "D"}, {}, "their.csv")
     with pytest.raises(HeadingMissing):
         convert(content, {"dbh_cm": "DBH"}, {}, "their.csv")
+
+
+def test_a_cell_with_brackets_is_told_as_it_stands(tmp_path: Path) -> None:
+    """It is no markup of the terminal."""
+    path = tmp_path / "plots.csv"
+    path.write_text(plots_text().replace("chinese_fir", "[/杉木]", 1), encoding="utf-8")
+    command = [sys.executable, "-m", "registry.cli", "plots", "check", str(path)]
+    told = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+    assert told.returncode == 2
+    assert "“[/杉木]”不是已知的林分类型" in told.stderr
