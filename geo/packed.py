@@ -63,7 +63,7 @@ _STALE_S: Final = 3_600.0
 @dataclass(frozen=True, slots=True, eq=False)
 class Packed:
     """A band under the parcels of a coverage: stored numbers, and (of a band with an internal mask) flags, 0
-    where there is no value; of each segment its edge cells, then its runs (see `values_of_segments`).
+    where there is no value; of each segment its edge cells, then its runs, from `begin` on (s + 1).
     """
 
     name: str
@@ -71,6 +71,7 @@ class Packed:
     stored: RasterBand
     values: NDArray[Any]
     usable: Flags8
+    begin: Ints
 
     @property
     def size_bytes(self) -> int:
@@ -113,7 +114,7 @@ def pack(
         values[place[0] : place[-1]] = some
         if stored.masked:
             usable[place[0] : place[-1]] = flags
-    return Packed(source.name, band, stored, values, usable)
+    return Packed(source.name, band, stored, values, usable, begin)
 
 
 def _pack_span(item: tuple[Span, RasterSource, int, Ints]) -> tuple[NDArray[Any], Flags8]:
@@ -165,13 +166,14 @@ def packed_sums(
     """`zonal.zonal_sums` from packed values, the same bit for bit. A mask may be an array of shares, 0 to 1,
     for each packed cell; of several the least counts.
     """
-    begin = values_of_segments(coverage)
+    if len(packed.begin) != len(coverage.segment_parcel) + 1:
+        raise ValueError("values under another coverage")
     mask = _least(masks, len(packed.values))
     rows = np.empty((1 + spread, len(coverage.segment_parcel), 3))
     threads = threads_of(workers_of(workers))
     stretches = np.linspace(0, len(coverage.blocks), 8 * threads.count + 1).astype(int).tolist()
     for _ in threads.map(
-        lambda one: _reduce(coverage, packed, mask, begin, rows, *one),
+        lambda one: _reduce(coverage, packed, mask, rows, *one),
         list(pairwise(stretches)),
     ):
         pass
@@ -189,7 +191,6 @@ def _reduce(
     coverage: Coverage,
     packed: Packed,
     mask: NDArray[np.float32],
-    begin: Ints,
     rows: NDArray[np.float64],
     first: int,
     last: int,
@@ -204,7 +205,7 @@ def _reduce(
             packed.values,
             packed.usable,
             mask,
-            begin,
+            packed.begin,
             numbers,
             stretch,
             coverage.segments,
@@ -246,7 +247,7 @@ class PackedStore:
         stored, hands = source.band(band), workers_of(workers)
         name = _name(coverage, keys, source, band)
         path = self.folder / name
-        found = self._kept(path, source.name, band, stored, int(values_of_segments(coverage)[-1]), hands)
+        found = self._kept(path, source.name, band, stored, values_of_segments(coverage), hands)
         if found is None:
             found = pack(coverage, source, band=band, workers=hands, progress=progress)
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -255,12 +256,12 @@ class PackedStore:
         return found
 
     def _kept(
-        self, path: Path, name: str, band: int, stored: RasterBand, count: int, workers: Workers
+        self, path: Path, name: str, band: int, stored: RasterBand, begin: Ints, workers: Workers
     ) -> Packed | None:
         try:
             kept = Kept(path)
             values, usable = kept.array("values", workers), kept.array("usable", workers)
-            if kept.facts.get("stored") != asdict(stored) or len(values) != count:
+            if kept.facts.get("stored") != asdict(stored) or len(values) != begin[-1]:
                 raise CoverageUnreadable(reason="of another band")
         except FileNotFoundError:
             return None
@@ -270,7 +271,7 @@ class PackedStore:
             return None
         with contextlib.suppress(OSError):
             os.utime(path)
-        return Packed(name, band, stored, values, usable)
+        return Packed(name, band, stored, values, usable, begin)
 
     def trim(self) -> None:
         """Remove what was not used for longest, down to the limit, and what dead writers left."""

@@ -355,13 +355,16 @@ def reduce_segments(
     """The sums of the segments (s, 3) of one block into `out[0]`, and their spread into `out[1]`, if there is
     one.
     """
-    from geo.zonal_kernels import reduce_block, spread_block  # loads the compiler
+    from geo.zonal_kernels import reduce_block, reduce_plain, spread_block  # loads the compiler
 
     cells = (s.cells, s.runs, s.cell_offset, s.cell_share, s.run_offset, s.run_length)
-    given = (values, usable, mask, begin, *numbers, *stretch, *cells, row_area)
-    reduce_block(*given, out[0])
+    under: Any = (*numbers, *stretch, *cells, row_area)
+    if len(usable) or len(mask):
+        reduce_block(values, usable, mask, begin, *under, out[0])
+    else:
+        reduce_plain(values, begin, *under, out[0])
     if len(out) > 1:
-        spread_block(*given, out[0], out[1])
+        spread_block(values, usable, mask, begin, *under, out[0], out[1])
 
 
 # --- from segments to parcels -------------------------------------------------------------------------------

@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 from geo.kernels import compiled
 from geo.raster import NEGATIVE_ZERO
 
-__all__ = ["DECODED", "SCALED", "STORED", "class_block", "pack_block", "reduce_block", "spread_block"]
+__all__ = [
+    "DECODED",
+    "SCALED",
+    "STORED",
+    "class_block",
+    "pack_block",
+    "reduce_block",
+    "reduce_plain",
+    "spread_block",
+]
 
 ROW: Final = 9
 """An offset in a block of 512 columns, shifted by this, is its row."""
@@ -67,20 +76,13 @@ def _run(
     scale: float,
     offset: float,
     nodata: float,
-    first: Any,
+    first: int,
     last: Any,
 ) -> tuple[float, float, float]:
-    """Sum of the values of whole cells that follow each other, how many have one, and how many there are."""
+    """Sum of the values of whole cells that follow each other, how much of them has one, and how much there
+    is of them.
+    """
     total = 0.0
-    if len(usable) == 0 and len(mask) == 0:
-        count = 0
-        for at in range(first, last):
-            stored = np.float64(values[at])
-            good = (stored - stored == 0.0) & (stored != nodata)
-            number = _number(values[at], mode, scale, offset) if mode != STORED else stored
-            total += number if good else 0.0
-            count += good
-        return total, np.float64(count), np.float64(last - first)
     measured = 0.0
     chosen = 0.0
     for at in range(first, last):
@@ -90,6 +92,64 @@ def _run(
             total += share * _number(values[at], mode, scale, offset)
             measured += share
     return total, measured, chosen
+
+
+@compiled
+def reduce_plain(
+    values: Values,
+    begin: Ints,
+    mode: int,
+    scale: float,
+    offset: float,
+    nodata: float,
+    first: int,
+    last: int,
+    segment_cells: Ints,
+    segment_runs: Ints,
+    cell_offset: Offsets,
+    cell_share: Singles,
+    run_offset: Offsets,
+    run_length: Lengths,
+    row_area: Floats,
+    out: Floats,
+) -> None:
+    """`reduce_block` without mask and flags, the same bit for bit: what is done most, in less time."""
+    for segment in range(first, last):
+        total = 0.0
+        measured = 0.0
+        chosen = 0.0
+        cell = segment_cells[segment]
+        packed = len(begin) > 0
+        ahead = begin[segment] - cell if packed else np.int64(0)
+        for j in range(cell, segment_cells[segment + 1]):
+            at = ahead + j if packed else np.int64(cell_offset[j])
+            weight = np.float64(cell_share[j]) * row_area[cell_offset[j] >> ROW]
+            stored = np.float64(values[at])
+            good = (stored - stored == 0.0) & (stored != nodata)
+            number = stored if mode == STORED else _number(values[at], mode, scale, offset)
+            chosen += weight
+            total += weight * number if good else 0.0
+            measured += weight if good else 0.0
+        ahead += segment_cells[segment + 1]
+        for j in range(segment_runs[segment], segment_runs[segment + 1]):
+            start = ahead if packed else np.int64(run_offset[j])
+            length = np.int64(run_length[j])
+            area = row_area[run_offset[j] >> ROW]
+            summed = 0.0
+            count = 0
+            for at in range(start, start + length):
+                stored = np.float64(values[at])
+                good = (stored - stored == 0.0) & (stored != nodata)
+                number = stored if mode == STORED else _number(values[at], mode, scale, offset)
+                summed += number if good else 0.0
+                count += good
+            ahead += length
+            total += summed * area
+            measured += np.float64(count) * area
+            chosen += np.float64(length) * area
+        out[segment, 0] = total
+        out[segment, 1] = measured
+        out[segment, 2] = chosen
 
 
 @compiled
