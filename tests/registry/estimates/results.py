@@ -2,8 +2,8 @@
 
     python -m tests.registry.estimates.results > tests/registry/estimates/method_results.json
 
-Keys are ids with the version of their code (`E-F1@1`). When a key's digest no longer fits, the code computes
-something else under the same version: raise the version and keep the old key.
+Keys are ids with the version of their code (`E-F1@1`), for equations with the name of a vector. When a key's
+digest no longer fits, the code computes something else under the same version: raise it and keep the old key.
 """
 
 import hashlib
@@ -45,14 +45,11 @@ def _rounded(value: Any) -> Any:
 
 
 def of_equations() -> Iterator[tuple[str, str]]:
-    """Every equation over its vectors."""
-    for name, equation in EQUATIONS.items():
-        found = [
-            calculate(name, {key: value for key, value in vector["inputs"].items() if key != "equation"})
-            for vector in [*PUBLISHED, *OWN]
-            if vector["inputs"]["equation"] == name
-        ]
-        yield f"{name}@{equation.version}", digest(found)
+    """Every vector, by its equation; a new vector is a new line."""
+    for vector in [*PUBLISHED, *OWN]:
+        name = vector["inputs"]["equation"]
+        given = {key: value for key, value in vector["inputs"].items() if key != "equation"}
+        yield f"{name}@{EQUATIONS[name].version} {vector['name']}", digest(calculate(name, given))
 
 
 def of_methods() -> Iterator[tuple[str, str]]:

@@ -130,6 +130,25 @@ def test_a_sale_that_cannot_be_settled_is_refused(change: dict[str, Any], field:
     assert refused.value.facts["field"] == field
 
 
+def test_a_cover_whose_exit_is_its_trigger_is_refused() -> None:
+    cover = {"loss_tco2e": 500, "trigger_tco2e": 400, "exit_tco2e": 400, "limit_cny": 1}
+    with pytest.raises(OutOfRange) as refused:
+        calculate("E-T3", cover)
+    assert refused.value.facts["field"] == "exit_tco2e"
+    with pytest.raises(OutOfRange):
+        calculate(
+            "E-T0",
+            {
+                "contracted_tco2e": 10,
+                "premium_cny_t": 1,
+                "strike_cny_t": 1,
+                "spot_cny_t": 1,
+                "deliverable_tco2e": 11,
+                "elect_exercise": True,
+            },
+        )
+
+
 def test_credits_of_parcels_may_be_fractions_and_ties_go_to_the_lower_number() -> None:
     parcels = calculate("E-T1", SALE | {"parcel_credits_tco2e": [0.1, 0.1, 0.1]})["parcel_allocation_cny"]
     assert isinstance(parcels, list)

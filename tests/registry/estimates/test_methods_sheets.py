@@ -223,6 +223,35 @@ def test_a_quantity_in_another_unit_is_refused_with_the_one_that_is_meant(
     assert refused.value.facts["expected"] == expected
 
 
+EDGES: dict[str, tuple[str, dict[str, object], str]] = {
+    "a culm too thin": ("E-F6", {"classes": [{"dbh_cm": 4.99, "du": 1, "culms": 1}]}, "classes[0].dbh_cm"),
+    "a culm too thick": ("E-F6", {"classes": [{"dbh_cm": 16.01, "du": 1, "culms": 1}]}, "classes[0].dbh_cm"),
+    "an unborn culm": ("E-F6", {"classes": [{"dbh_cm": 8, "du": 0, "culms": 1}]}, "classes[0].du"),
+    "a culm of the fifth du": ("E-F6", {"classes": [{"dbh_cm": 8, "du": 5, "culms": 1}]}, "classes[0].du"),
+    "culms owed": ("E-F6", {"classes": [{"dbh_cm": 8, "du": 1, "culms": -1}]}, "classes[0].culms"),
+    "a pixel over the pole": ("E-A2", {"centre_lat_deg": 89.9999}, "centre_lat_deg"),
+    "thresholds that fall": ("E-S7", {"ratio_thresholds": [1.0, 0.5]}, "ratio_thresholds"),
+    "thresholds alike": ("E-S7", {"ratio_thresholds": [0.5, 0.5]}, "ratio_thresholds"),
+    "a threshold too few": ("E-S8", {"ratio_thresholds": [0.8, 1.0]}, "ratio_thresholds"),
+    "more abated than emitted": ("E-I1", {"abatement_tco2": 14_150.76}, "abatement_tco2"),
+    "a tree too thin": ("E-F3", {"trees": [{"dbh_cm": 4.99, "wood_density": 0.3}]}, "trees[0].dbh_cm"),
+    "too little volume for E-F2": ("E-F2", {"v1_m3_ha": 9.99}, "volume_m3_ha"),
+    "too much straw for E-S2": ("E-S2", {"straw_kg_ha": 12_001}, "straw_kg_ha"),
+    "ages that fall": ("E-F4", {"ages": [5, 5]}, "ages[1]"),
+}
+
+
+@pytest.mark.parametrize("case", EDGES)
+def test_what_lies_just_outside_of_an_equation_is_refused(case: str) -> None:
+    equation, change, field = EDGES[case]
+    vector = next(one for one in PUBLISHED if one["inputs"]["equation"] == equation)
+    inputs = {key: value for key, value in vector["inputs"].items() if key != "equation"}
+    assert calculate(equation, inputs)
+    with pytest.raises(OutOfRange) as refused:
+        calculate(equation, inputs | change)
+    assert refused.value.facts["field"] == field
+
+
 @pytest.mark.parametrize(
     ("equation", "name", "count"),
     [("E-F4", "ages", 1001), ("E-U1", "strata", 1001), ("E-R1", "pixels", 100_001)],
@@ -240,6 +269,7 @@ BAD_OUTLINES = {
     "not closed": [[118.8, 28.9], [118.9, 28.9], [118.9, 29.0], [118.8, 29.0]],
     "two numbers too few": [[118.8, 28.9], [118.9, 28.9], [118.8, 28.9]],
     "crossing itself": [[118.8, 28.9], [118.9, 29.0], [118.9, 28.9], [118.8, 29.0], [118.8, 28.9]],
+    "beyond the pole": [[118.8, 89.0], [118.9, 89.0], [118.9, 90.1], [118.8, 89.0]],
     "latitude before longitude": [[28.9, 118.8], [28.9, 118.9], [29.0, 118.9], [28.9, 118.8]],
 }
 
