@@ -1,7 +1,7 @@
 """A report in words: `compose` turns the facts into the document that both renderers place."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -150,7 +150,14 @@ def _lead(report: Report, say: Speaker) -> Iterator[Block]:
             ),
             (
                 say("计入期", "crediting period"),
-                Cell(f"{subject.crediting_from.isoformat()} – {subject.crediting_to.isoformat()}"),
+                Cell(
+                    say(
+                        "{first} 至 {last}（含首尾）",
+                        "{first} to {last} (both included)",
+                        first=subject.crediting_from.isoformat(),
+                        last=(subject.crediting_to - timedelta(days=1)).isoformat(),
+                    )
+                ),
             ),
             (say("碳库", "pools"), Cell(_pools(report, say))),
             (say("运行标识", "run"), Cell(report.run, code=True)),

@@ -81,7 +81,7 @@ def attestation_section(report: Report, say: Speaker) -> Section:
         say("尚无核查机构认定。", "No verifier has attested them yet.")
         if outcome is None or outcome.attested_sha256 != report.attestation_sha256
         else say(
-            "{verifier} 已在声明中对下列各行签署认定。",
+            "{verifier}已在声明中对下列各行签署认定。",
             "{verifier} has attested the rows below in its statement.",
             verifier=outcome.verifier,
         )
@@ -169,7 +169,7 @@ def _warnings(report: Report, say: Speaker) -> Iterator[Cell]:
     if report.area_cm2 != report.eligible_cm2:
         yield Cell(
             say(
-                "{area} 的土地不计入：两期土地覆盖不都是森林，或属于他人已主张的边缘。",
+                "{area}的土地不计入：两期土地覆盖不都是森林，或属于他人已主张的边缘。",
                 "{area} of the land are not eligible: not forest in both land covers, or slivers claimed "
                 "before.",
                 area=say.area(report.area_cm2 - report.eligible_cm2),
@@ -185,6 +185,8 @@ def _warnings(report: Report, say: Speaker) -> Iterator[Cell]:
         )
     if report.findings is None:
         yield Cell(say("样地一致性检查：未记录。", "Checks of the plots: not recorded."), tone="quiet")
+    elif not report.findings and report.plots is not None:
+        yield Cell(say("样地一致性检查：没有异常。", "Checks of the plots: nothing odd was found."))
     for finding in report.findings or ():
         plot = say("样地 {plot}：", "plot {plot}: ", plot=finding.plot) if finding.plot else ""
         yield Cell(f"{plot}{_finding(finding, say)}", tone=_FINDING_TONES.get(finding.level, "warn"))

@@ -37,6 +37,7 @@ from registry.estimates.report_words import (
     word,
 )
 
+DENSITIES = ("agb_start", "agb_end")
 MARK_TONES: dict[str, Tone] = {"P": "warn", "A": "bad"}
 
 
@@ -56,7 +57,9 @@ def inputs_section(report: Report, say: Speaker) -> Section:
                 Column(say("误差模型", "error model"), share=3),
                 Column(say("许可", "licence"), share=2),
             ),
-            rows=tuple(_raster_row(one, say) for one in report.rasters),
+            rows=tuple(
+                _raster_row(one, {raster.name for raster in report.rasters}, say) for one in report.rasters
+            ),
             caption=say("栅格", "Rasters"),
         ),
         Table(
@@ -69,7 +72,7 @@ def inputs_section(report: Report, say: Speaker) -> Section:
     return Section("inputs", say("输入数据", "What went in"), tuple(blocks))
 
 
-def _raster_row(raster: RasterUsed, say: Speaker) -> tuple[Cell, ...]:
+def _raster_row(raster: RasterUsed, names: set[str], say: Speaker) -> tuple[Cell, ...]:
     frame = " ".join(part for part in (raster.crs, raster.resolution) if part)
     return cells(
         (
@@ -79,18 +82,24 @@ def _raster_row(raster: RasterUsed, say: Speaker) -> tuple[Cell, ...]:
             say.unknown if raster.unit is None else word(say, UNITS, raster.unit),
             say.unknown if raster.band is None else str(raster.band),
             Cell(frame, code=True) if frame else say.unknown,
-            _error_model(raster, say),
+            _error_model(raster, names, say),
             _licence(raster, say),
         )
     )
 
 
-def _error_model(raster: RasterUsed, say: Speaker) -> Cell:
-    """How a pixel's error is known, and, where it is, how errors go together."""
+def _error_model(raster: RasterUsed, names: set[str], say: Speaker) -> Cell:
+    """How a pixel's error is known, and, where it is, how errors go together. The run's own raster of
+    deviations speaks for a density that states none.
+    """
     model = raster.error_model
     if not model:
         return say.unknown
     kind = model.get("kind", "")
+    if kind == "none" and raster.name not in DENSITIES:
+        return Cell("—", tone="quiet")
+    if kind == "none" and f"{raster.name}_sd" in names:
+        return Cell(say("标准差栅格（另列）", "a raster of standard deviations, listed too"))
     told = [word(say, ERROR_MODELS, kind)]
     for name, value in sorted(model.items()):
         if name not in ERROR_FIELDS or kind == "none":
