@@ -49,7 +49,7 @@ _SHEET: Final[dict[str, Any]] = {
 }
 
 
-@router.get("/methods", summary="Methods of runs and equations", responses=problem_responses(500))
+@router.get("/methods", summary="Methods of runs and equations", responses=problem_responses(400, 500))
 def methods(request: Request) -> Response:
     """Each with its digest and how many of its parameter rows are sure, probable and assumed."""
     return _answer(request, {"items": method_list(), "next": None})
@@ -58,7 +58,7 @@ def methods(request: Request) -> Response:
 @router.get(
     "/methods/{method:path}",
     summary="Everything about one: equations, parameters with source and mark, digest",
-    responses=problem_responses(404, 500),
+    responses=problem_responses(400, 404, 500),
 )
 def one_method(request: Request, method: str) -> Response:
     """The id is the rest of the path: `/methods/zj-ph-forest-management/1`, `/methods/E-F1`."""
