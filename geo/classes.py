@@ -12,8 +12,8 @@ from geo.crs import Floats
 from geo.errors import RasterNotClasses
 from geo.ragged import Ints
 from geo.raster import RasterBand, RasterSource
+from geo.spans import Blocks, Span, spans_of
 from geo.work import Progress, Workers, workers_of
-from geo.zonal import Blocks, Span, spans_of
 
 __all__ = ["ClassAreas", "class_areas"]
 

@@ -30,18 +30,9 @@ from geo.errors import CoverageUnreadable
 from geo.kept import PARTIAL, Kept, keep
 from geo.ragged import Ints
 from geo.raster import RasterBand, RasterSource
+from geo.spans import NO_SHARES, Blocks, Span, numbers_of, reduce_segments, shares_in, spans_of
 from geo.work import Progress, Workers, threads_of, workers_of
-from geo.zonal import (
-    NO_SHARES,
-    Blocks,
-    Span,
-    ZonalSums,
-    numbers_of,
-    reduce_segments,
-    shares_in,
-    spans_of,
-    sums_of_segments,
-)
+from geo.zonal import ZonalSums, sums_of_segments
 
 __all__ = [
     "Packed",

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from geo.coverage import BLOCK, Coverage, parcel_sums
 from geo.crs import Floats
 from geo.raster import RasterSource
+from geo.spans import Blocks, Mask, Span, spans_of
 from geo.work import Progress, Workers, workers_of
-from geo.zonal import Blocks, Mask, Span, spans_of
 
 __all__ = ["ErrorLayer", "ParcelErrors", "error_sums"]
 

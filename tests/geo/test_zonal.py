@@ -186,7 +186,7 @@ def test_sums_do_not_depend_on_workers_on_company_or_on_what_else_is_read(
     for workers in (2, 4):
         again = zonal_sums_of(coverage, layers, workers=workers)
         assert all(same(a, b) for a, b in zip(together, again, strict=True))
-    monkeypatch.setattr("geo.zonal._BLOCKS", 1)
+    monkeypatch.setattr("geo.spans._BLOCKS", 1)
     for layer, expected in zip(layers, together, strict=True):
         alone = zonal_sums(coverage, layer.source, masks=layer.masks, spread=layer.spread)
         assert same(alone, expected)
