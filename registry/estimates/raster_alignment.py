@@ -24,7 +24,7 @@ def align_raster(
     today: date,
     progress: Progress | None = None,
 ) -> StoredRaster:
-    """Make and store the raster of eligible shares of `cover` on the grid of `target`; it is not recorded yet.
+    """Make and store the raster of eligible shares of `cover` on the grid of `target`; nothing is recorded.
 
     It is of the cover's product, day and licence, and its lineage says from which file by which rule. Raises
     `RasterKindWrong`, `StoredFileChanged`, and what `raster_align.eligible_share` raises.
