@@ -14,6 +14,7 @@ decides a kilogram.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final
 
 import numpy as np
@@ -411,7 +412,8 @@ def _histogram(values: Floats) -> tuple[float, float, tuple[int, ...]]:
 
 
 def _text(value: float) -> str:
-    return f"{value + 0.0:.6g}"
+    """Six digits, without an exponent."""
+    return f"{Decimal(f'{value + 0.0:.6g}'):f}"
 
 
 # ---- rasters -----------------------------------------------------------------------------------------------

@@ -375,3 +375,12 @@ def test_five_hundred_plots_are_drawn_in_a_moment() -> None:
 def test_what_cannot_be_drawn_is_refused(others: dict[str, float]) -> None:
     with pytest.raises(OutOfRange):
         opinion(drawn_estimate((5, 5)), **others)  # type: ignore[arg-type]
+
+
+def test_figures_are_written_with_six_digits_and_no_exponent() -> None:
+    told = opinion(drawn_estimate((12, 9))).to_json()
+    assert isinstance(told["kg_quantiles"], dict)
+    for text in told["kg_quantiles"].values():
+        assert isinstance(text, str)
+        assert len(text.strip("0").replace(".", "")) <= 6
+        assert "e" not in text
