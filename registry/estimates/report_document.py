@@ -213,7 +213,7 @@ def _figures(report: Report, say: Speaker) -> Iterator[Figure]:
         )
     yield Figure(
         say("不确定性 U（90 %）", "uncertainty U (90 %)"),
-        say.unknown.text if u is None else f"± {percent(u)}",
+        say("没有定义", "undefined") if u is None else f"± {percent(u)}",
         say("向上取整", "rounded up"),
         "bad" if u is None or u > 300_000 else "",
     )

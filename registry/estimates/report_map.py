@@ -7,12 +7,13 @@ differ in lightness too, so that the map survives a printer without colour.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, cast
 from xml.sax.saxutils import escape, quoteattr
 
 import shapely
 from shapely.geometry import Point, Polygon
 
+from geo.crs import Polygonal
 from registry.documents.mapping import DEGREE, ECCENTRICITY_2, SEMI_MAJOR_M, Position, Ring
 from registry.estimates.report import LandParcel, PlotPlace
 
@@ -23,6 +24,8 @@ TALLEST, LOWEST = 820.0, 300.0
 LEFT, RIGHT, TOP, BOTTOM = 62.0, 14.0, 10.0, 26.0
 SMALL, USUAL = 10.0, 12.0
 LEGEND_ROW: Final = 20.0
+STRIP: Final = 44.0
+"""Room below the parcels for scale and north, so that they lie on nobody's land."""
 PLOT_RADIUS: Final = 2.6
 SWATCHES: Final = (
     "#1f6b4a", "#b9d98c", "#d9a441", "#7fb2c9", "#8d6aa8", "#e8d9a0", "#5c7d2e", "#c96f4a", "#a9c7b5",
@@ -52,7 +55,7 @@ class _Frame:
 
     @property
     def centre(self) -> tuple[float, float]:
-        return (LEFT + self.right) / 2, (TOP + self.bottom) / 2
+        return (LEFT + self.right) / 2, (TOP + self.bottom - STRIP) / 2
 
     def x(self, longitude: float) -> float:
         return self.centre[0] + (longitude - self.middle[0]) * self.metres_per_unit[0] / self.metres_per_pixel
@@ -115,7 +118,7 @@ def _frame(positions: Sequence[Position]) -> _Frame:
     right = WIDTH - RIGHT
     tall = min(max((right - LEFT) * down / across, LOWEST), TALLEST)
     scale = max(across / (right - LEFT), down / tall)
-    return _Frame(middle, unit, scale, right, TOP + tall)
+    return _Frame(middle, unit, scale, right, TOP + tall + STRIP)
 
 
 def _metres_per_unit(latitude: float) -> tuple[float, float]:
@@ -183,17 +186,16 @@ def _plot(x: float, y: float) -> str:
 
 def _label(frame: _Frame, parcel: LandParcel, plots: Sequence[tuple[float, float]]) -> str:
     """The parcel's number at the widest place inside it, if it fits; beside a plot, not on it."""
-    largest = max(parcel.rings or (), key=lambda one: abs(_double_area(one)))
-    ring = Polygon([(frame.x(lon), frame.y(lat)) for lon, lat in largest])
+    ground = _ground(frame, parcel.rings or ())
     text = str(parcel.number)
     half = 0.31 * SMALL * len(text) + 1
-    widest = shapely.maximum_inscribed_circle(ring if ring.is_valid else ring.buffer(0), tolerance=0.5)
+    widest = shapely.maximum_inscribed_circle(ground, tolerance=0.5)
     if widest.is_empty or widest.length < math.hypot(half, SMALL * 0.4):
         return ""
     x, y = widest.coords[0]
     for step in (0.0, -9.0, 9.0, -14.0, 14.0):
         if all(abs(px - x) > half + 4 or abs(py - y - step) > SMALL * 0.4 + 4 for px, py in plots):
-            y += step if ring.contains(Point(x, y + step)) else 0.0
+            y += step if ground.contains(Point(x, y + step)) else 0.0
             break
     at, low = _number(x), _number(y + SMALL * 0.35)
     halo = (
@@ -203,8 +205,13 @@ def _label(frame: _Frame, parcel: LandParcel, plots: Sequence[tuple[float, float
     return halo + _text(x, y + SMALL * 0.35, text, "middle", INK)
 
 
-def _double_area(ring: Ring) -> int:
-    return sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(ring, ring[1:] + ring[:1], strict=True))
+def _ground(frame: _Frame, rings: Sequence[Ring]) -> Polygonal:
+    """The parcel on the map, its holes left out: rings inside of others, by the even-odd rule."""
+    ground: Any = Polygon()
+    for ring in rings:
+        outline = Polygon([(frame.x(lon), frame.y(lat)) for lon, lat in ring])
+        ground = ground.symmetric_difference(outline if outline.is_valid else outline.buffer(0))
+    return cast("Polygonal", ground)
 
 
 def _border(frame: _Frame) -> str:
@@ -237,7 +244,7 @@ def _scale_bar(frame: _Frame) -> str:
 
 
 def _north_arrow(frame: _Frame) -> str:
-    x, y = frame.right - 20, TOP + 8
+    x, y = frame.right - 20, frame.bottom - STRIP + 4
     return (
         f'<rect x="{_number(x - 12)}" y="{_number(y - 4)}" width="24" height="42" fill="#ffffff" '
         'fill-opacity="0.88"/>'

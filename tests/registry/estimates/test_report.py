@@ -13,6 +13,7 @@ import pytest
 from pypdf import PdfReader
 
 from registry.documents.errors import GlyphMissing
+from registry.documents.mapping import Ring
 from registry.estimates.methods import plot_checks
 from registry.estimates.methods.parameters import bamboo_parameters, default_parameters
 from registry.estimates.report import Report, SaturationFact, Standing
@@ -28,6 +29,7 @@ from registry.estimates.report_blocks import (
 )
 from registry.estimates.report_document import compose
 from registry.estimates.report_html import render_html
+from registry.estimates.report_map import MapWords, report_map_svg
 from registry.estimates.report_pdf import render_pdf
 from registry.estimates.report_sources import edition_sha256
 from registry.estimates.report_words import FINDINGS, PARAMETERS, UNITS, source, stand_type
@@ -452,3 +454,22 @@ def test_chinese_readers_see_mu_first_and_others_hectares() -> None:
     assert Speaker(Language.CHINESE).area(10**8) == "15.00 亩（1.0000 公顷）"
     assert Speaker(Language.ENGLISH).area(10**8) == "1.0000 ha (15.00 mu)"
     assert stand_type(Speaker(Language.ENGLISH), "chinese_fir") == "Chinese fir"
+
+
+def test_a_parcel_around_another_has_its_number_on_its_own_ground() -> None:
+    report = unpictured(2)
+    around, within = (_square(half) for half in (0.004, 0.002))
+    parcels = (
+        replace(report.parcels[0], rings=(around, within)),
+        replace(report.parcels[1], rings=(within,)),
+    )
+    svg = report_map_svg(parcels, (), MapWords("map", {code: code for code in report.by_stand_type}, "plot"))
+    assert svg is not None
+    places = dict(re.findall(r'<text x="([\d.]+)"[^>]*fill="#24332c"[^>]*>(\d)</text>', svg))
+    assert sorted(places.values()) == ["1", "2"]  # two places: the numbers do not lie on each other
+
+
+def _square(half: float) -> Ring:
+    east, north = 118.80, 28.93
+    corners = ((-half, -half), (half, -half), (half, half), (-half, half))
+    return tuple((round((east + x) * 10**7), round((north + y) * 10**7)) for x, y in corners)
