@@ -67,7 +67,7 @@ from registry.estimates.methods.parameters import (
     canonical_json,
     default_parameters,
 )
-from registry.estimates.methods.plausible import Plausible, plausible_density
+from registry.estimates.methods.plausible import Plausible, age_class_of, plausible_density
 from registry.estimates.methods.plot_files import RowFault, read_plots, read_tree_plots
 from registry.estimates.methods.plots import (
     MeasuredTree,
@@ -172,6 +172,7 @@ __all__ = [
     "VolumePair",
     "VolumeStockChange",
     "add_sums",
+    "age_class_of",
     "calculate",
     "calibrate",
     "canonical_json",

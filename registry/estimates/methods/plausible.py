@@ -11,6 +11,30 @@ _SAME_AS: Final = {"slash_pine": "other_pine", "metasequoia": "cryptomeria", "na
 """Stand types without a row of their own, by analogy as in table 3.2."""
 
 
+_AGED_AS: Final = {
+    "chinese_fir": "chinese_fir",
+    **dict.fromkeys(("masson_pine", "slash_pine", "other_pine"), "pines_planted"),
+    **dict.fromkeys(
+        ("oak", "hard_broadleaf", "schima", "camphor", "nanmu", "liquidambar"), "slow_broadleaf_natural"
+    ),
+}
+"""The row of `age_classes` that a stand type follows."""
+
+
+def age_class_of(stand_type: str, age_years: float) -> str | None:
+    """The age class of a stand, as the table of classes has it; None for stand types that it leaves out."""
+    not_negative(age_years=age_years)
+    row = _AGED_AS.get(stand_type)
+    if row is None:
+        return None
+    table = data_table("age_classes")
+    for name in AGE_CLASSES[:-1]:
+        last = table.optional(row, name)
+        if last is not None and age_years < last + 1:
+            return name
+    return AGE_CLASSES[-1]
+
+
 @dataclass(frozen=True, slots=True)
 class Plausible:
     """Where a density lies: the printed means, widened on both sides; `unknown` where there are none."""

@@ -12,7 +12,7 @@ from registry.estimates.methods.bamboo import CulmClass, culm_agb_kg, culm_carbo
 from registry.estimates.methods.errors import OutOfRange, UnknownStandType
 from registry.estimates.methods.library import data_table, table_names
 from registry.estimates.methods.parameters import bamboo_parameters
-from registry.estimates.methods.plausible import plausible_density
+from registry.estimates.methods.plausible import age_class_of, plausible_density
 from registry.estimates.methods.tiers import ForecastStand, forecast_project
 from tests.registry.estimates.sheets import PUBLISHED
 
@@ -286,3 +286,21 @@ def test_a_density_is_held_against_the_means_of_the_province(
     stand: str, age_class: str | None, tc_ha: float, status: str
 ) -> None:
     assert plausible_density(stand, age_class, tc_ha).status == status
+
+
+@pytest.mark.parametrize(
+    ("stand", "age", "age_class"),
+    [
+        ("chinese_fir", 0, "young"),
+        ("chinese_fir", 10, "young"),
+        ("chinese_fir", 10.9, "young"),  # in its eleventh year, not eleven yet
+        ("chinese_fir", 11, "middle"),
+        ("chinese_fir", 36, "over_mature"),
+        ("masson_pine", 31, "mature"),
+        ("oak", 61, "mature"),  # near-mature and mature are one class there
+        ("oak", 81, "over_mature"),
+        ("moso_bamboo", 5, None),
+    ],
+)
+def test_a_stand_has_the_age_class_of_the_table(stand: str, age: float, age_class: str | None) -> None:
+    assert age_class_of(stand, age) == age_class

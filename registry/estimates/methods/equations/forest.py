@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-from registry.estimates.methods import allometry, forest, tiers
+from registry.estimates.methods import allometry, forest, plausible, tiers
 from registry.estimates.methods.allometry import BiomassCurve, GroupPlot, GroupTree
 from registry.estimates.methods.constants import C_TO_CO2
 from registry.estimates.methods.equations.declare import Equation
@@ -18,7 +18,9 @@ from registry.estimates.methods.forest import (
 )
 from registry.estimates.methods.library import data_table
 from registry.estimates.methods.parameters import BiomassFactors, Growth, SpeciesShare, default_parameters
+from registry.estimates.methods.plausible import Plausible
 from registry.estimates.methods.quantities import (
+    CarbonDensity,
     Factor,
     Hectares,
     Many,
@@ -200,6 +202,16 @@ def _logistic(
     return allometry.logistic_curve(area_ha=area_ha, ages=ages, carbon_fraction=carbon_fraction, **values)
 
 
+def _density(
+    *,
+    stand_type: str,
+    tc_ha: CarbonDensity,
+    age_years: Annotated[float, Quantity("years", low=0, high=1000)] | None = None,
+) -> Plausible:
+    age_class = None if age_years is None else plausible.age_class_of(stand_type, age_years)
+    return plausible.plausible_density(stand_type, age_class, tc_ha)
+
+
 EQUATIONS: Final = (
     Equation(
         "E-F1",
@@ -271,5 +283,14 @@ EQUATIONS: Final = (
         "clause 2.4; Xu Bing et al. 2010; never issued",
         (_logistic,),
         ("logistic_biomass",),
+    ),
+    Equation(
+        "density/plausible",
+        "碳密度合理性",
+        "Whether a carbon density is an ordinary one; a warning, no refusal",
+        "half of the lowest to twice the highest mean of the stand type, or of its age class",
+        "clause 3.4; means of Li Y. et al. 2016, tables 3 to 5",
+        (_density,),
+        ("reference_densities", "plausible_density", "age_classes"),
     ),
 )
