@@ -68,7 +68,7 @@ def table(figures: Mapping[str, Any], said: str) -> str:
     """The page's table."""
     parts = [said, "", _about(figures["world"]), "", *_targets(figures["cases"])]
     for case in figures["cases"]:
-        parts += ["", *_rows(case)]
+        parts += ["", *_rows(case), "", _checked(case["checked"])]
     return "\n".join(parts)
 
 
@@ -165,6 +165,18 @@ def _rows(case: Mapping[str, Any]) -> Iterator[str]:
             f"| {NAMES[name]} | {median(walls):.3f} s | {min(walls):.3f} to {max(walls):.3f} | {cpu:.2f} s"
             f" | {peak:,.0f} MiB | {ratios} |"
         )
+
+
+def _checked(found: Mapping[str, float]) -> str:
+    """What was held against what before any of these times counted."""
+    exact = (
+        f"{found['exact']:.1e} to exact intersections of {found['exact_parcels']:.0f} parcels of every kind"
+    )
+    peers = [f"{found[name]:.1e} to {name}" for name in PEERS if name in found]
+    return (
+        f"Checked before: sums of all methods of ours the same bit for bit, with 1, 2 and 4 workers; largest"
+        f" difference {', '.join([exact, *peers])}; shares close to {found['closure']:.1e}."
+    )
 
 
 def _ratio(runs: Runs, name: str, other: str) -> str:
