@@ -120,6 +120,7 @@ def campaign(run: Recorded, go: Path, figures: Figures, name: str, *, thorough: 
     assert verdict.acknowledged > 0
 
 
+@pytest.mark.slow
 def test_the_power_may_go_at_every_point_of_one_act(
     nursery: Nursery, strace: str, on_sqlite: Grounds, go_oracle: Path, figures: Figures
 ) -> None:

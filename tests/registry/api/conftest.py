@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -13,6 +14,15 @@ from tests.postgres import Cluster
 from tests.registry.api.life import Life, begin, lived
 
 NOW = datetime(2025, 3, 3, 1, 0, tzinfo=UTC)
+IN_A_BROWSER = ("test_browser.py", "test_import_page.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A page sees the same answers from either database: PostgreSQL behind one is left to the slow tests."""
+    pages = {Path(__file__).with_name(name) for name in IN_A_BROWSER}
+    for item in items:
+        if item.path in pages and "postgresql" in item.name:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="package", params=["sqlite", "postgresql"])

@@ -48,6 +48,7 @@ def check_one_winner(land: Land, projects: list[str]) -> None:
     assert audit(land.people.installation.home).findings == []
 
 
+@pytest.mark.slow
 def test_of_eight_threads_exactly_one_gets_the_ground(land: Land) -> None:
     projects = rivals(land, 8)
     requests = [initiated(land, project) for project in projects]
