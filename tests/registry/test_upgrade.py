@@ -13,11 +13,14 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.script import ScriptDirectory
+from sqlalchemy.orm import Session
 
 from registry.backup import backup
 from registry.database import Database, SchemaNewer, create_engine, migrate, migration_config, schema_revision
 from registry.estimates.models import EstimateRun
 from registry.estimates.recompute_home import recompute_run
+from registry.estimates.raster_rules import ErrorModel
+from registry.estimates.raster_store import list_rasters
 from registry.installation import Installation
 from registry.machine import Role
 from registry.restore import restore
@@ -203,3 +206,34 @@ def test_many_that_open_an_old_home_at_once_find_it_upgraded(
         for opened in starting.map(lambda _n: Installation.open(home), range(3)):
             opened.close()
     assert audit(home).findings == []
+
+
+# ---- data that a step carries over -------------------------------------------------------------------------
+
+
+def test_a_raster_of_an_older_home_keeps_what_was_said_of_it_and_no_licence_is_made_up(
+    database_url: str,
+) -> None:
+    url = emptied(database_url)
+    migrate(url, "0011")
+    engine = create_engine(url)
+    old = {"taken_on": "2020-01-01", "file_name": "a.tif", "size_bytes": 7, "grid": '{"width": 3}'}
+    with engine.begin() as connection:
+        for sha256, kind, unit, product in (
+            ("aa", "agb", "t/ha", "map"),
+            ("bb", "land_cover", "class", "CLCD"),
+        ):
+            row = old | {"sha256": sha256 * 32, "kind": kind, "unit": unit, "product": product}
+            names = ", ".join(row)
+            values = ", ".join(f":{name}" for name in row)
+            connection.execute(sa.text(f"insert into raster ({names}) values ({values})"), row)
+    migrate(url)
+    with Session(engine) as session:
+        density, cover = list_rasters(session)
+        assert (density.kind, density.unit, density.product, density.taken_on) == (
+            "agb", "t/ha", "map", "2020-01-01",
+        )  # fmt: skip
+        assert (density.version, density.band, density.licence, density.facts) == (1, 1, None, None)
+        assert density.error_model == ErrorModel().to_json()
+        assert (cover.forest_classes, cover.file.grid) == ([2], {"width": 3})
+    engine.dispose()
