@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from geo.coverage import Coverage, cover_parcels
 from geo.errors import RasterBandMissing, RasterGridMismatch
@@ -24,7 +26,7 @@ def rasters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RasterSource]
     """Densities with gaps, deviations with gaps elsewhere, land cover, a share of forest."""
     rng = np.random.default_rng(3)
     shape = (GRID.height, GRID.width)
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "agb": np.where(rng.random(shape) < 0.1, -9999, rng.normal(60, 40, shape)).astype(np.float32),
         "sd": rng.gamma(3, 4, shape).astype(np.float32),
         "cover": rng.integers(1, 4, shape).astype(np.uint8),
