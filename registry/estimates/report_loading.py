@@ -266,6 +266,8 @@ def organisation_name(session: Session, organisation: str) -> str:
 def _parcels(session: Session, record: Part, sight: Sight) -> tuple[LandParcel, ...]:
     results = {one.whole("number"): one for one in record.part("results").parts("parcels")}
     given = record.part("inputs").parts("parcels")
+    if sorted(results) != sorted(one.whole("number") for one in given):
+        raise record.fault("results.parcels")
     versions = {
         one.whole("number"): session.get(ParcelVersion, (one.text("parcel"), one.whole("version")))
         for one in given

@@ -107,6 +107,20 @@ def test_a_run_is_reported_as_what_it_is_at_each_step(told: Told) -> None:
     assert told.verified.stated_index > told.proven.stated_index > told.screening.stated_index
 
 
+def test_a_report_is_the_same_on_both_databases(forest: Forest) -> None:
+    run = str(forest.estimate().answer["run"])
+    installation = forest.land.people.installation
+    with installation.database.read() as session:
+        report = loaded(installation, session, run)
+        assert reported_run(session, forest.project).id == run
+    assert report.standing is Standing.SCREENING
+    assert [one.number for one in report.parcels] == [1, 2, 3]
+    assert all(one.rings and one.village for one in report.parcels)
+    assert (report.plots, report.change, report.strata) == (None, None, ())
+    assert report.entry.leaf_sha256
+    assert compose(report, Language.CHINESE).stamp == "筛查 · 不得签发"
+
+
 def test_its_facts_are_those_of_the_record(told: Told) -> None:
     report = told.verified
     with told.installation.database.read() as session:
@@ -162,6 +176,17 @@ def test_a_record_of_the_first_release_makes_a_report_with_what_it_has(told: Tol
     texts = compose(old, Language.ENGLISH).texts()
     assert "not recorded" in texts
     assert f"{old.estimate_kg:,}" in texts
+
+
+def test_a_record_that_says_nothing_of_a_parcel_is_refused(told: Told) -> None:
+    with told.installation.database.read() as session:
+        run = session.get_one(EstimateRun, told.run)
+        session.expunge(run)
+        record: Any = json.loads(run.record or "")
+        del record["results"]["parcels"][1]
+        run.record = encode(record).decode()
+        with pytest.raises(RecordMalformed):
+            load_report(session, Installed(told.installation.home, True), run, ALL, IssuedOutcomes())
 
 
 @pytest.mark.parametrize("damage", ["{", "[]", '{"version":2}', '{"inputs":{"method":7},"version":2}'])
