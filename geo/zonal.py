@@ -9,7 +9,7 @@ to each stored number, in float64, before it is weighted.
 Each raster is read once, block by block, as it is stored; segments (see `Coverage`) are reduced one by one
 and added by parcel in the order of the coverage. So the sums of a parcel are the same bit for bit for any
 number of workers, for any machine, and whatever other parcels are measured with it. Sums over `pixels` add
-the same products in another order: they agree to about 1e-13 of the sum of their magnitudes.
+the same products in another order: they agree to about 1e-11 of the sum of their magnitudes.
 """
 
 from collections.abc import Sequence
