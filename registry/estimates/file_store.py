@@ -41,8 +41,8 @@ def raster_path(home: Home, sha256: str) -> Path:
 
 
 def copy_path(home: Home, sha256: str, band: int) -> Path:
-    """The normalised copy of one band of a raster."""
-    return home.rasters / "normalised" / f"{sha256}.{band}.tif"
+    """The normalised copy of one band of a raster: a cache, and no part of a backup."""
+    return home.cache / "rasters" / f"{sha256}.{band}.tif"
 
 
 def checked(path: Path | None, sha256: str) -> Path:
