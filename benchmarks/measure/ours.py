@@ -114,12 +114,14 @@ def _not_kept(rows: Any) -> Any:
 
 
 def normalised(plain: Sequence[Path], parent: Path) -> list[Path]:
-    """Normalised copies, made where this code has made none yet."""
+    """Normalised copies, made where this code has made none yet; those of other code go."""
     from geo import raster, raster_ingest
     from geo.raster_ingest import normalise
 
     code = b"".join(Path(str(module.__file__)).read_bytes() for module in (raster, raster_ingest))
     folder = parent / f"normalised-{hashlib.sha256(code).hexdigest()[:12]}"
+    for older in set(parent.glob("normalised-*")) - {folder}:
+        shutil.rmtree(older)
     folder.mkdir(exist_ok=True)
     made = [folder / path.name for path in plain]
     of_file: dict[int, Path] = {}

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from typing import Any
 import pytest
 
 from geo.polygon import to_wkb
+from registry.estimates.bundle import _method
 from registry.estimates.inputs import method_inputs
 from registry.estimates.run_record import RunRecord
 from tests.oracles import recompute_bundle as stranger
 from tests.registry.estimates.test_bundle import ONE, Told, told
+from tests.registry.estimates.test_first_records import KEPT
 from tests.registry.estimates.test_run import Given, source, villages
 
 __all__ = ["source", "told", "villages"]  # fixtures
@@ -180,3 +183,21 @@ def test_what_it_cannot_compute_it_says(
     (folder / "record.json").write_bytes(stranger.canonical(record))
     assert stranger.main(str(folder)) == 2
     assert "no second implementation" in json.loads(capsys.readouterr().out)["cannot_compute"]
+
+
+def test_a_record_of_the_first_release_gives_the_same_kilograms_there(tmp_path: Path) -> None:
+    """Version 1 states neither grid, classes, band nor rows: they come from the files and the tables."""
+    with zipfile.ZipFile(KEPT) as kept:
+        kept.extractall(tmp_path)
+    record = RunRecord((tmp_path / "record.json").read_text())
+    for member in _method(record):
+        target = tmp_path / member.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(member.content if isinstance(member.content, bytes) else b"")
+    for file in (tmp_path / "files").iterdir():
+        kind = "plots" if file.suffix == ".csv" else "rasters"
+        (tmp_path / kind).mkdir(exist_ok=True)
+        shutil.copyfile(file, tmp_path / kind / f"{stranger.sha256(file.read_bytes())}{file.suffix}")
+    found = stranger.recompute(tmp_path)
+    assert found.differs == {}
+    assert found.agrees["kilograms of each parcel, from its files alone"] == EXACT
