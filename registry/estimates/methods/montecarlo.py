@@ -27,7 +27,6 @@ from registry.estimates.methods.crediting import RiskMode
 from registry.estimates.methods.errors import OutOfRange
 from registry.estimates.methods.parameters import DeductionRule
 from registry.estimates.methods.plots import PlotEstimate
-from registry.estimates.methods.raster import ChangeSums
 from registry.estimates.methods.uncertainty import RELIABILITY
 from registry.estimates.methods.version import ChangeEstimator
 
@@ -164,7 +163,7 @@ def second_opinion(
         raise OutOfRange(field="draws", value=draws, rule=f">= {FEWEST_DRAWS}, <= 1000000")
     strata = _strata(estimate, estimator, raster_delta_at_plot_t_ha, raster_mean_delta_t_ha)
     count = max(FEWEST_DRAWS, min(draws, MAX_RESAMPLED // len(estimate.plots)))
-    stream = _stream(seed_sha256, 0)
+    stream = stream_of(seed_sha256, 0)
     drawn = [_resampled(stratum, stream, count) for stratum in strata]
     means = _estimates(strata, drawn, estimator)
     change = calibrated.change
@@ -298,7 +297,7 @@ def _factors(
     not_negative(**{f"parameter_se_share of {name}": value for name, value in se_share.items()})
     if not any(se_share.get(stratum.name) for stratum in strata):
         return None
-    stream = _stream(seed_sha256, 1)
+    stream = stream_of(seed_sha256, 1)
     return [1 + se_share.get(stratum.name, 0.0) * stream.standard_normal(count) for stratum in strata]
 
 
@@ -309,7 +308,7 @@ def _scaled(drawn: Sequence[_Drawn], factors: Sequence[Floats]) -> list[_Drawn]:
     ]
 
 
-def _stream(seed_sha256: str, part: int) -> np.random.RandomState:
+def stream_of(seed_sha256: str, part: int) -> np.random.RandomState:
     """The frozen stream of a digest; `part` tells streams of one seed apart."""
     raw = bytes.fromhex(seed_sha256)
     if len(raw) != 32:
@@ -366,7 +365,7 @@ def _checks(
     spread, count = float(means.std()), len(means)
     tiny = 1e-9 * (abs(change.mean_delta_tc_ha) + change.se_tc_ha)
     of_mean = STANDARD_ERRORS * spread / math.sqrt(count) + allowance * change.se_tc_ha + tiny
-    of_se = (STANDARD_ERRORS * _relative_error_of_sd(means) + allowance) * change.se_tc_ha + tiny
+    of_se = (STANDARD_ERRORS * relative_error_of_sd(means) + allowance) * change.se_tc_ha + tiny
     width = change.t_value * change.se_tc_ha
     given = np.array([change.mean_delta_tc_ha * tonnes])
     again, _ = _issued_kg(given, width * tonnes, chain)
@@ -378,7 +377,7 @@ def _checks(
     }
 
 
-def _relative_error_of_sd(values: Floats) -> float:
+def relative_error_of_sd(values: Floats) -> float:
     """Standard error of a drawn standard deviation, relative to it: sqrt((kurtosis - 1) / 4N)."""
     off = values - values.mean()
     variance = float((off**2).mean())
@@ -414,85 +413,3 @@ def _histogram(values: Floats) -> tuple[float, float, tuple[int, ...]]:
 def _text(value: float) -> str:
     """Six digits, without an exponent."""
     return f"{Decimal(f'{value + 0.0:.6g}'):f}"
-
-
-# ---- rasters -----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class RasterOpinion:
-    """E-R2 by drawing: the standard error of the summed change, beside that of the formula."""
-
-    draws: int
-    delta_t: float
-    se_t: float
-    check: Check
-
-    @property
-    def agrees(self) -> bool:
-        return self.check.agrees
-
-
-def raster_opinion(
-    parts: Sequence[ChangeSums], *, rho_space: float, se_t: float, seed_sha256: str, draws: int = DRAWS
-) -> RasterOpinion:
-    """Draw the errors of a raster change: one that all pixels share, and each part's own.
-
-    Errors that correlate by `rho_space` are sqrt(rho) times a common error plus sqrt(1 - rho) times one of
-    the pixel's own. The common one moves a part by its `error_t`; the pixels' own add up, within a part, to
-    one error of variance `error_squared_t2`, so nothing is drawn per pixel. `se_t` is what E-R2 says.
-    """
-    share(rho_space=rho_space)
-    not_negative(se_t=se_t)
-    for part in parts:
-        finite(delta_t=part.delta_t)
-        not_negative(error_t=part.error_t, error_squared_t2=part.error_squared_t2)
-    stream = _stream(seed_sha256, 2)
-    common = stream.standard_normal(draws)
-    total = np.zeros(draws)
-    for part in parts:
-        own = stream.standard_normal(draws) * math.sqrt(part.error_squared_t2 * (1 - rho_space))
-        total += part.delta_t + math.sqrt(rho_space) * part.error_t * common + own
-    spread = float(total.std())
-    allowed = STANDARD_ERRORS * _relative_error_of_sd(total) * se_t + 1e-9 * se_t
-    return RasterOpinion(draws, float(total.mean()), spread, Check(se_t, spread, allowed))
-
-
-@dataclass(frozen=True, slots=True)
-class DateErrors:
-    """Sums over the pixels of a part of w*sd1, w*sd2, (w*sd1)**2, (w*sd2)**2 and w*w*sd1*sd2 (t, t2)."""
-
-    first_t: float
-    second_t: float
-    first_squared_t2: float
-    second_squared_t2: float
-    product_t2: float
-
-
-def two_date_errors(
-    parts: Sequence[DateErrors], *, rho_space: float, rho_time: float, seed_sha256: str, draws: int = DRAWS
-) -> Floats:
-    """Drawn errors of a change whose two dates err each for itself: pixels share errors by `rho_space`, the
-    dates by `rho_time`.
-
-    E-R2 takes the common error of a change as the sum of the pixels' own deviations, which is never less than
-    this: both are the same where the two deviations are in one proportion everywhere (the triangle
-    inequality).
-    """
-    share(rho_space=rho_space, rho_time=rho_time)
-    stream = _stream(seed_sha256, 3)
-    first, second = _correlated(stream, rho_time, draws)
-    errors = np.zeros(draws)
-    for part in parts:
-        errors += math.sqrt(rho_space) * (part.second_t * second - part.first_t * first)
-        variance = (part.first_squared_t2 + part.second_squared_t2 - 2 * rho_time * part.product_t2) * (
-            1 - rho_space
-        )
-        errors += stream.standard_normal(draws) * math.sqrt(max(variance, 0.0))
-    return errors
-
-
-def _correlated(stream: np.random.RandomState, rho: float, draws: int) -> tuple[Floats, Floats]:
-    first = stream.standard_normal(draws)
-    second = rho * first + math.sqrt(1 - rho * rho) * stream.standard_normal(draws)
-    return first, second

@@ -32,12 +32,10 @@ from registry.estimates.methods import (
 from registry.estimates.methods.errors import OutOfRange, UncertaintyTooHigh
 from registry.estimates.methods.montecarlo import (
     ChainTerms,
-    DateErrors,
     SecondOpinion,
-    raster_opinion,
     second_opinion,
-    two_date_errors,
 )
+from registry.estimates.methods.montecarlo_raster import DateErrors, raster_opinion, two_date_errors
 from registry.estimates.methods.plots import mean_and_sd
 from registry.estimates.methods.uncertainty import mean_change
 
