@@ -7,7 +7,9 @@ No database, no web, no raster: numbers in, numbers out, so that anybody can rec
     pools.py plausible.py          E-F10 and the optional pools; whether a density is an ordinary one
     soil.py farm.py accounts.py    E-S1, E-S2; E-S3 to E-S8; E-I1, E-P1
     trade.py money.py labels.py    E-T0 to E-T4; fen; shades and colours
-    plots.py plot_files.py         plot records, their change with its error, and reading them
+    design.py plots.py             where to measure; plot records and their change with its error
+    plot_files.py plot_*.py        reading them from tables and workbooks; what is odd about them
+    montecarlo.py *_raster.py      the whole chain drawn again, as a second opinion
     calibration.py                 plots helped by rasters
     uncertainty.py student.py      E-U1, E-U2, the quantile they need
     crediting.py                   E-C1, its front part, E-B1, R-17
