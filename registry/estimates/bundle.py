@@ -32,6 +32,7 @@ from registry.estimates.rasters import checked, load_raster, plots_path, raster_
 from registry.estimates.rules import BundleOutlineErased, RasterNotRedistributable
 from registry.estimates.run_record import RunRecord
 from registry.estimates.service import load_record, load_run, record_outlines
+from registry.estimates.stac import item_json
 from registry.receipts import NotPublished, prove
 from registry.settings import Home
 
@@ -97,7 +98,7 @@ def gather(
     members = [Member("record.json", "record", "record", record.text.encode())]
     members += _outlines(record, outlines)
     held, left_out = _rasters(session, home, record, rasters)
-    members += held
+    members += [*held, *_items(session, record)]
     if record.inputs.plots is not None:
         members.append(_plots(home, record.inputs.plots.sha256))
     members += _method(record)
@@ -181,6 +182,15 @@ def _rasters(
         path = checked(raster_path(home, raster.sha256), raster.sha256)
         held[raster.sha256] = Member(f"rasters/{raster.sha256}.tif", "raster", raster.name, path)
     return list(held.values()), left_out
+
+
+def _items(session: Session, record: RunRecord) -> Iterator[Member]:
+    """A STAC item of every raster, by the statement that the run was computed under: whose it is."""
+    for raster in {one.sha256: one for one in record.inputs.rasters}.values():
+        row = load_raster(session, raster.sha256, raster.statement)
+        document = item_json(row, f"../rasters/{raster.sha256}.tif", "{sha256}.json")
+        text = json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True)
+        yield Member(f"stac/{raster.sha256}.json", "item", raster.name, text.encode())
 
 
 def _provenance(session: Session, raster: RasterInput) -> tuple[str | None, str | None]:

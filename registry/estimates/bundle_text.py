@@ -48,6 +48,8 @@ _README: Final = """\
    等于 HMAC-SHA-256（密钥为 `opening.json` 的 `key`），内容是规范 JSON `{{"record": <record.json 的文本>}}`。
    日志公钥请从别处取得，不要只信这里的 `log.vkey`。
 
+`stac/` 说明每个栅格的来源、许可与误差（STAC）；`bundle.json` 列出所有文件及未附的文件。
+
 用我们的软件：`tanhui recompute 这个文件.zip`。
 `outlines.geojson` 含地块界线，请按个人信息保护要求保管。
 
@@ -71,7 +73,11 @@ _README: Final = """\
    canonical JSON `{{"record": <the text of record.json>}}`. Take the log's key from elsewhere too; a log
    does not vouch for its own key.
 
-With our software: `tanhui recompute this-file.zip`.
+`stac/` says of each raster where it is from, its licence and its error (STAC); `bundle.json` lists every
+file, and those that are not here.
+
+With our software: `tanhui recompute this-file.zip`. With other software: `docs/recompute.md` of its sources
+names a program of one file that was written from the equations alone.
 `outlines.geojson` holds outlines of people's land: keep it as the law on personal data asks.
 """
 
