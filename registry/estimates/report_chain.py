@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from decimal import Decimal
 
-from registry.estimates.report import ChainLine, Report, SaturationFact, plain_decimal
+from registry.estimates.report import ChainLine, Report, SaturationFact, Standing, plain_decimal
 from registry.estimates.report_blocks import (
     Block,
     Callout,
@@ -126,7 +126,7 @@ def _chain_rows(report: Report, say: Speaker) -> Iterator[tuple[Cell, ...]]:
     terms = report.terms
     baseline_tone: Tone = "bad" if "baseline_ppm" in terms.assumed else ""
     change, uncertainty = report.line("project_change"), report.line("uncertainty")
-    yield _amount(say("项目变化量 ΔP", "change of the project ΔP"), "E-U1", change, say)
+    yield _amount(say("项目变化量 ΔP", "change of the project ΔP"), _measured_by(report), change, say)
     yield cells(
         (
             say("不确定性 U 及扣减率 DR", "uncertainty U and rate of deduction DR"),
@@ -181,6 +181,13 @@ def _chain_rows(report: Report, say: Speaker) -> Iterator[tuple[Cell, ...]]:
     yield from _signed(report, say)
 
 
+def _measured_by(report: Report) -> str:
+    """The equations of the change: rasters alone, plots, or plots of a stand that fills up."""
+    if report.change is None:
+        return "E-R2"
+    return "E-U1" if report.saturation is None else "E-U1, E-F7"
+
+
 def _risk(report: Report, say: Speaker) -> str:
     line = report.line("non_permanence")
     share = percent(line.share_ppm or 0)
@@ -202,13 +209,16 @@ def _issuable(report: Report, say: Speaker) -> tuple[Cell, ...]:
     """The last line of the estimate: whole kilograms."""
     line = report.line("issuable")
     deducted = report.terms.risk_mode != "buffer"
+    fit = report.standing in (Standing.PROVEN, Standing.VERIFIED)
+    name = say("可签发估算量", "issuable") if fit else say("估算量（不得签发）", "estimate, not for issuance")
     what = (
         say(
-            "可签发估算量 = 第 7 行 − 第 8 行，向下取整到千克",
-            "issuable = line 7 − line 8, down to the kilogram",
+            "{name} = 第 7 行 − 第 8 行，向下取整到千克",
+            "{name} = line 7 − line 8, down to the kilogram",
+            name=name,
         )
         if deducted
-        else say("可签发估算量 = 第 7 行，向下取整到千克", "issuable = line 7, down to the kilogram")
+        else say("{name} = 第 7 行，向下取整到千克", "{name} = line 7, down to the kilogram", name=name)
     )
     return _whole(what, "E-C1, D5", report.estimate_kg if line.kg is None else line.kg, strong=True)
 

@@ -199,7 +199,9 @@ def _figures(report: Report, say: Speaker) -> Iterator[Figure]:
     tone: Tone = "" if report.standing.value in ("proven", "verified") else "bad"
     u = report.uncertainty_ppm
     yield Figure(
-        say("可签发估算量", "issuable by this estimate"),
+        say("可签发估算量", "issuable by this estimate")
+        if tone == ""
+        else say("估算量（不得签发）", "estimate, not for issuance"),
         f"{grouped(report.line('issuable').tco2e or tonnes(report.estimate_kg), 3)}",
         f"tCO2e · {grouped(report.estimate_kg)} kg",
         tone,

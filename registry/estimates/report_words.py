@@ -107,10 +107,10 @@ ERROR_MODELS: Final[Mapping[str, Pair]] = {
 ERROR_FIELDS: Final[Mapping[str, Pair]] = {
     "sd_sha256": ("标准差栅格", "raster of deviations"),
     "sd": ("标准差栅格", "raster of deviations"),
-    "relative_ppm": ("相对误差", "relative error"),
-    "absolute": ("绝对误差", "absolute error"),
-    "ppm": ("相对误差", "relative error"),
-    "kg_ha": ("绝对误差（kg/公顷）", "absolute error (kg/ha)"),
+    "relative_ppm": ("取值", "value"),
+    "absolute": ("取值", "value"),
+    "ppm": ("取值", "value"),
+    "kg_ha": ("取值（kg/公顷）", "value (kg/ha)"),
     "rho_space_ppm": ("空间相关", "correlation in space"),
     "rho_time_ppm": ("时间相关", "correlation in time"),
 }

@@ -228,7 +228,10 @@ def test_only_what_a_verifier_signed_is_not_stamped_as_unfit_for_issuance(
     report = unpictured(**changed)
     assert report.standing is standing
     assert compose(report, Language.ENGLISH).stamp == stamp
-    assert ("不得签发" in compose(report, Language.CHINESE).stamp) is (standing is not Standing.VERIFIED)
+    chinese = compose(report, Language.CHINESE)
+    assert ("不得签发" in chinese.stamp) is (standing is not Standing.VERIFIED)
+    fit = standing in (Standing.PROVEN, Standing.VERIFIED)
+    assert ("可签发估算量" in chinese.texts()) is fit
 
 
 def test_the_chain_shows_each_line_to_the_kilogram_and_as_it_was_computed(
@@ -284,6 +287,21 @@ def test_what_a_record_does_not_say_reads_as_not_recorded(language: Language) ->
     document = compose(bare, language)
     assert document.texts().count(Speaker(language)("未记录", "not recorded")) > 10
     assert words_of(render_html(document))
+
+
+@pytest.mark.parametrize(
+    ("changed", "rule"),
+    [
+        ({"tier": "screening", "change": None}, "E-R2"),
+        ({}, "E-U1"),
+        ({"saturation": SaturationFact(*[Decimal(1)] * 6)}, "E-U1, E-F7"),
+    ],
+)
+def test_the_first_line_says_how_the_change_was_measured(changed: dict[str, Any], rule: str) -> None:
+    sections = compose(unpictured(**changed), Language.CHINESE).sections
+    chain = next(one for one in sections if one.anchor == "chain")
+    table = next(block for block in chain.blocks if isinstance(block, Table))
+    assert table.rows[0][2].text == rule
 
 
 def test_bamboo_that_fills_up_shows_its_cap() -> None:
@@ -423,8 +441,8 @@ def test_an_edition_is_known_by_its_facts_language_and_format() -> None:
 
 
 GOLDEN = {
-    Language.CHINESE: "5517f3a54d0b2804",
-    Language.ENGLISH: "1c33c92fdd99f0d8",
+    Language.CHINESE: "90098b2752f7d44c",
+    Language.ENGLISH: "1f0dda8013b6e931",
 }
 """The text of a report of fixed facts. It changes with its words only: look at what changed, then set it."""
 
