@@ -85,7 +85,7 @@ class EstimateJobs(jobs.Jobs[EstimateJob]):
             yield
 
     def begin(self, id_: str, by: Mandate, command: EstimatePeriod) -> EstimateJob:
-        """Queue an estimate; the same request that is under way is answered with its job (`EstimatesBusy`)."""
+        """Queue an estimate; one under way is answered with its job again (`EstimatesBusy`)."""
         return self.submit(EstimateJob(id=id_, created_at=self._now(), by=by, command=command))
 
     def compute(

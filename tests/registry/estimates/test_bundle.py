@@ -5,7 +5,7 @@ import json
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ ONE = pytest.mark.parametrize("forest", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
-def told(forest: Forest, tmp_path: Path) -> Iterator[Told]:
+def told(forest: Forest, tmp_path: Path) -> Told:
     run = str(forest.estimate(plots_text()).answer["run"])
     told = Told(forest, run, tmp_path / "run.zip", tmp_path)
     write_bundle(told.gather(), told.bundle)
