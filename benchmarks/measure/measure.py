@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import shapely
+from numpy.typing import NDArray
 
 from benchmarks.land.world import EPSG
 from benchmarks.ledger.rounds import ResultWrong
@@ -22,6 +24,7 @@ from benchmarks.measure import check, ours
 from benchmarks.measure.once import Task
 from benchmarks.measure.world import Outlines, World, read_outlines, world, write_outlines
 from geo.crs import from_store
+from geo.raster import RasterSource
 
 CHECKOUT: Final = Path(__file__).parents[2]
 
@@ -142,6 +145,7 @@ class Files:
             recorded=str(self.folder.parent / "recorded.npz"),
             keys=str(self.folder.parent / "keys.txt"),
             moved=str(self.folder.parent / "moved.npz"),
+            within=str(self.folder / "within.npy"),
             blocks=str(self.folder / "blocks.npy"),
             workers=row.workers,
             cores=0 if row.peer else row.workers,
@@ -192,8 +196,19 @@ def _prepared(made: World, case: Case) -> Files:
         moved[:] = [from_store(outline, f"EPSG:{EPSG}") for outline in recorded]
         write_outlines(parcels / "moved.npz", moved)
     plain = made.rasters(case.cell_m, case.rasters)
+    if not (folder / "within.npy").exists():
+        np.save(folder / "within.npy", _within(read_outlines(parcels / "moved.npz"), plain[0]))
     normalised = ours.normalised(plain, made.folder)
     return Files(folder, tuple(map(str, plain)), tuple(map(str, normalised)))
+
+
+def _within(outlines: Outlines, raster: Path) -> NDArray[np.bool_]:
+    """Which outlines lie wholly on the raster: the coarse one is 10 m shorter."""
+    with RasterSource.open(raster) as opened:
+        grid = opened.grid
+    west, south, east, north = shapely.bounds(outlines).T
+    inside = (west >= grid.x0) & (east <= grid.x0 + grid.width * grid.dx)
+    return np.asarray(inside & (north <= grid.y0) & (south >= grid.y0 - grid.height * grid.dy))
 
 
 # ---- what must hold ----------------------------------------------------------------------------------------

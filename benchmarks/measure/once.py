@@ -45,6 +45,7 @@ class Task:
     recorded: str
     keys: str
     moved: str
+    within: str
     blocks: str
     workers: int = 1
     cores: int = 0

@@ -145,9 +145,10 @@ def _warm(task: Task) -> None:
 
 def _seen(task: Task, coverage: Coverage) -> dict[str, float]:
     kept = sum(path.stat().st_size for path in Path(task.store).rglob("*") if path.is_file())
+    # the plane area that the shares add up to, over that of the outline
+    closure = np.abs(coverage.raw_m2 / coverage.plane - 1)[np.load(task.within)]
     return {
-        # the plane area that the shares add up to, over that of the outline
-        "closure": float(np.abs(coverage.raw_m2 / coverage.plane - 1).max()),
+        "closure": float(closure.max()),
         "store_bytes": kept,
         "parcels": coverage.parcels,
         "blocks": len(coverage.blocks),
