@@ -172,8 +172,10 @@ def measure(
 
 
 def sampled(coverage: Coverage, inputs: RunInputs, rasters: Mapping[str, RasterSource]) -> PixelTable:
-    """The values under the parcels, each raster's from the band that its statement names."""
-    bands = {name: inputs.raster(name).band or 1 for name in rasters}
+    """The values under the parcels, each raster's from the band that its statement names; a copy has one."""
+    bands = {
+        name: 1 if raster.bands == 1 else inputs.raster(name).band or 1 for name, raster in rasters.items()
+    }
     tables = [
         sample_parcels(coverage, {name: rasters[name] for name in rasters if bands[name] == band}, band=band)
         for band in sorted(set(bands.values()))

@@ -4,6 +4,7 @@ A run names the source by its digest, and its values by theirs; from which of th
 makes no difference to it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 from geo.confined import Progress
 from geo.raster import RasterSource
 from geo.raster_ingest import Normalised, normalise
-from registry.estimates.file_store import checked, copy_path, raster_path
+from registry.estimates.file_store import checked, copy_path, file_sha256, raster_path
 from registry.estimates.models import RasterCopy, RasterStatement
 from registry.estimates.rules import StoredFileChanged
 from registry.settings import Home
@@ -26,6 +27,7 @@ class RasterFile:
     path: Path
     band: int
     sha256: str
+    copy: bool = False
 
 
 def normalise_raster(home: Home, row: RasterStatement, progress: Progress | None = None) -> Normalised:
@@ -65,5 +67,12 @@ def raster_file(session: Session, home: Home, sha256: str, band: int) -> RasterF
     copy = session.get(RasterCopy, (sha256, band))
     path = copy_path(home, sha256, band)
     if copy is not None and path.exists():
-        return RasterFile(path, 1, copy.copy_sha256)
+        return RasterFile(path, 1, copy.copy_sha256, copy=True)
     return RasterFile(raster_path(home, sha256), band, sha256)
+
+
+def sound(files: Mapping[str, RasterFile]) -> dict[str, Path]:
+    """The copies among files, by name, whose bytes are what was recorded: a damaged cache is not read."""
+    return {
+        name: file.path for name, file in files.items() if file.copy and file_sha256(file.path) == file.sha256
+    }

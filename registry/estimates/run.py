@@ -65,12 +65,14 @@ def compute(
     files: Mapping[str, Path],
     cover: Cover = fresh_cover,
     progress: Progress | None = None,
+    copies: Mapping[str, Path] | None = None,
 ) -> RunRecord:
     """Compute a run.
 
     `outlines` are the canonical outlines of `inputs.parcels`, in their order; `files` has the path of each
     raster by its name, and of the plots as `plots`. The bytes of every file are held against their digest
-    first. `cover` is where shares of pixels are kept; without one they are made and thrown away. Raises
+    first. `cover` is where shares of pixels are kept; without one they are made and thrown away. `copies` are
+    read in place of the rasters of their names: proven to hold the same values (`raster_copies`). Raises
     `StoredFileChanged`, the refusals of `geo`, `EstimateRefused` and `MethodRefusal`.
     """
     told = Steps(progress, 4)
@@ -80,7 +82,7 @@ def compute(
         checked(files.get(name), sha256)
     told.next()
     plots = None if inputs.plots is None else files["plots"].read_bytes()
-    with opened(files) as rasters:
+    with opened({**files, **(copies or {})}) as rasters:
         work = Work(inputs, method, outlines, plots, rasters)
         ground = measure(inputs, outlines, rasters, method.parameters, cover)
         told.next()

@@ -42,6 +42,7 @@ from registry.estimates.methods import method_version
 from registry.estimates.methods.plot_files import READER
 from registry.estimates.models import EstimateRun, PreparedRun, RasterStatement, RunParcel
 from registry.estimates.plain import plain
+from registry.estimates.raster_copies import RasterFile, raster_file, sound
 from registry.estimates.rasters import load_plots, load_raster, plots_path, raster_path
 from registry.estimates.rules import (
     RUN,
@@ -153,9 +154,11 @@ def prepare_run(
         case = load_case(session, command)
         kept = session.get(PreparedRun, case.inputs.digest())
         record = None if kept is None else RunRecord(kept.record)
+        copies = _copies(session, home, case.inputs)
     if record is None:
         cover = partial(CoverageStore(home.coverage).coverage, workers=workers, progress=progress)
-        record = compute(case.inputs, case.outlines, _paths(home, case.inputs), cover, progress)
+        files = _paths(home, case.inputs)
+        record = compute(case.inputs, case.outlines, files, cover, progress, sound(copies))
         if keep:
             with database.write() as session:
                 session.merge(PreparedRun(inputs_sha256=case.inputs.digest(), record=record.text))
@@ -331,6 +334,12 @@ def _plots_input(session: Session, sha256: str | None) -> PlotsInput | None:
 def _paths(home: Home, inputs: RunInputs) -> dict[str, Path]:
     paths = {raster.name: raster_path(home, raster.sha256) for raster in inputs.rasters}
     return paths if inputs.plots is None else {**paths, "plots": plots_path(home, inputs.plots.sha256)}
+
+
+def _copies(session: Session, home: Home, inputs: RunInputs) -> dict[str, RasterFile]:
+    return {
+        raster.name: raster_file(session, home, raster.sha256, raster.band or 1) for raster in inputs.rasters
+    }
 
 
 def _facts(period: MonitoringPeriod, inputs: RunInputs, record: RunRecord) -> dict[str, JsonValue]:

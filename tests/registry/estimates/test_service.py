@@ -1,5 +1,6 @@
 """A period is estimated: computed before the act, recorded by it, superseded by the next."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,10 @@ from geo.errors import RasterDoesNotCover, RasterGridMismatch
 from geo.raster import Grid
 from ledger.canonical import encode
 from registry.accounts.service import NotFound
+from registry.estimates.file_store import copy_path, file_sha256
 from registry.estimates.models import EstimateRun
+from registry.estimates.raster_copies import normalise_raster, record_copy
+from registry.estimates.raster_store import load_raster, unbound
 from registry.estimates.recompute import folder, recompute, write_outlines
 from registry.estimates.rules import (
     NoEligibleLand,
@@ -20,16 +24,28 @@ from registry.estimates.rules import (
     StoredFileChanged,
 )
 from registry.estimates.service import (
+    EstimatePeriod,
     RunRasters,
     load_record,
     load_run,
     period_runs,
+    prepare_run,
     record_outlines,
     run_parcels,
 )
 from registry.machine import Role
 from registry.projects.service import load_period
-from tests.registry.forest import END_ON, GRID, OUTLINES, START_ON, Forest, plots_text, write, write_classes
+from tests.registry.forest import (
+    END_ON,
+    GRID,
+    NOW,
+    OUTLINES,
+    START_ON,
+    Forest,
+    plots_text,
+    write,
+    write_classes,
+)
 
 
 def test_a_run_is_recorded_with_its_shares_and_the_period_points_to_it(forest: Forest) -> None:
@@ -201,3 +217,30 @@ def test_a_raster_that_changed_on_the_disk_is_refused(forest: Forest) -> None:
 def test_a_plot_of_another_forest_than_its_parcel_is_refused(forest: Forest) -> None:
     with pytest.raises(PlotStratumDiffers):
         forest.prepare(forest.command(plots_text(stand_type="oak")))
+
+
+def test_a_run_read_from_copies_is_the_same_and_a_damaged_copy_is_not_read(forest: Forest) -> None:
+    command = forest.command(plots_text())
+    plain = compute_again(forest, command)
+    installation = forest.land.people.installation
+    with installation.database.read() as session:
+        rows = [unbound(session, load_raster(session, one)) for one in forest.rasters.values()]
+    made = {row.sha256: normalise_raster(installation.home, row) for row in rows}
+    with installation.database.write() as session:
+        for one in made.values():
+            record_copy(session, one, NOW)
+    assert compute_again(forest, command) == plain
+    density = forest.rasters["agb_end"]
+    copy = copy_path(installation.home, density, 1)
+    write(copy, 90.0)
+    assert compute_again(forest, command) == plain  # its bytes are not those that were recorded
+    with installation.database.write() as session:
+        record_copy(session, replace(made[density], target_sha256=file_sha256(copy) or ""), NOW)
+    assert compute_again(forest, command) != plain  # so copies are what is read
+
+
+def compute_again(forest: Forest, command: EstimatePeriod) -> str:
+    installation = forest.land.people.installation
+    return prepare_run(
+        installation.database, installation.home, forest.owner.organisation, command, keep=False
+    ).record.text
