@@ -5,6 +5,7 @@ from pathlib import Path
 import exactextract
 import geopandas
 import numpy as np
+import pyproj
 import pytest
 import rasterio
 import shapely
@@ -16,6 +17,7 @@ from geo.raster_align import NODATA, eligible_share
 
 COVER = Grid("EPSG:4549", 380_000.0, 3_210_000.0, 10.0, 10.0, 200, 150)
 FOREST = (2, 7)
+GEOD = pyproj.Geod(ellps="GRS80")
 
 
 def classes(grid: Grid, seed: int = 5) -> np.ndarray:
@@ -86,16 +88,10 @@ def test_in_degrees_the_share_is_of_ground_not_of_degrees(tmp_path: Path) -> Non
     with RasterSource.open(tmp_path / "c.tif") as source:
         (share,) = eligible_share(source, FOREST, Grid("EPSG:4326", 118.8, 60.0, 2.0, 20.0, 1, 1)).ravel()
     north, whole = (
-        abs(rasterio_geod().polygon_area_perimeter(*box)[0]) for box in (strip(50.0, 60.0), strip(40.0, 60.0))
+        abs(GEOD.polygon_area_perimeter(*box)[0]) for box in (strip(50.0, 60.0), strip(40.0, 60.0))
     )
     assert share == pytest.approx(north / whole, abs=1e-6)
     assert abs(share - 0.5) > 0.03
-
-
-def rasterio_geod():  # type: ignore[no-untyped-def]
-    import pyproj
-
-    return pyproj.Geod(ellps="GRS80")
 
 
 def strip(south: float, north: float) -> tuple[np.ndarray, np.ndarray]:

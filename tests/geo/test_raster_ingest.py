@@ -2,12 +2,14 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from geo.errors import RasterCopyDiffers
 from geo.raster import Grid, RasterSource, write_geotiff
@@ -80,7 +82,7 @@ def test_a_zero_that_was_rounded_from_below_keeps_its_sign(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint32, np.float64])
 def test_other_types_keep_their_type(tmp_path: Path, dtype: type) -> None:
-    values = np.random.default_rng(3).integers(0, 99, (GRID.height, GRID.width)).astype(dtype)
+    values: NDArray[Any] = np.random.default_rng(3).integers(0, 99, (GRID.height, GRID.width)).astype(dtype)
     write_geotiff(tmp_path / "cover.tif", values, GRID, 0)
     with RasterSource.open(tmp_path / "cover.tif") as source:
         assert normalise(source, tmp_path / "copy.tif").encoding.dtype == np.dtype(dtype).name

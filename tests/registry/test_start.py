@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 WITH_FIRST_USE = {
-    "numba", "llvmlite", "pyogrio", "geopandas", "pandas", "rasterio", "pypdf", "pyarrow", "PIL",
+    "numba", "llvmlite", "pyogrio", "geopandas", "pandas", "rasterio", "pypdf", "pyarrow", "PIL", "pystac",
     "mapbox_vector_tile", "dask", "distributed", "matplotlib", "python_calamine",
 }  # fmt: skip
 
