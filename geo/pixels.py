@@ -113,7 +113,7 @@ def sample_parcels(
         weight_m2=weight,
         values=values,
         valid=valid,
-        area_m2=coverage.ground_m2,
+        area_m2=coverage.ground_m2.copy(),
         outside_m2=coverage.unmeasured_m2(),
         rasters={name: raster.facts() for name, raster in rasters.items()},
     )

@@ -208,7 +208,8 @@ def sums_of_segments(coverage: Coverage, name: str, band: int, rows: Floats, *, 
     """Add the numbers of segments, as `reduce_segments` gives them, by parcel, in the coverage's order."""
     add = partial(parcel_sums, coverage.segment_parcel, count=coverage.parcels)
     totals, measured = add(rows[0, :, 0]), add(rows[0, :, 1])
-    area = add(rows[0, :, 2]) * coverage.scale if masked else coverage.ground_m2
+    # a copy: sums outlive the coverage, which may be a view of a large file
+    area = add(rows[0, :, 2]) * coverage.scale if masked else coverage.ground_m2.copy()
     minimum = maximum = variance = None
     if len(rows) > 1:
         minimum, maximum, variance = _spread(coverage, rows, totals, measured)

@@ -76,7 +76,7 @@ def _run(
     scale: float,
     offset: float,
     nodata: float,
-    first: int,
+    first: Any,
     last: Any,
 ) -> tuple[float, float, float]:
     """Sum of the values of whole cells that follow each other, how much of them has one, and how much there

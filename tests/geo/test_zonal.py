@@ -331,6 +331,9 @@ def test_a_constant_on_a_degree_grid_gives_ground_area(tmp_path: Path, latitude:
     coverage = cover_parcels(outlines, grid)
     with RasterSource.open(tmp_path / "one.tif") as raster:
         found = zonal_sums(coverage, raster)
+    assert not np.shares_memory(found.area_m2, coverage.ground_m2), (
+        "sums hold a whole file of shares in memory"
+    )
     ground = np.array([area_m2(outline) for outline in outlines])
     np.testing.assert_allclose(found.total, 2.5 * ground, rtol=1e-12)
     np.testing.assert_allclose(coverage.raw_m2, ground, rtol=1e-5)
