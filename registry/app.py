@@ -17,14 +17,13 @@ from registry.catalogue import ACTS
 from registry.estimates import method_routes as methods
 from registry.estimates import plot_routes as plots
 from registry.estimates import raster_routes as rasters
-from registry.estimates import report_routes as reports
 from registry.estimates import routes as estimates
 from registry.estimates.estimate_jobs import EstimateJobs
+from registry.estimates.reports import routes as reports
 from registry.evidence import routes as evidence
 from registry.files import FileStore
 from registry.installation import Installation
 from registry.issuance import routes as issuance
-from registry.issuance.outcome import IssuedOutcomes
 from registry.market import routes as market
 from registry.parcels import import_routes as parcel_imports
 from registry.parcels import routes as parcels
@@ -37,6 +36,7 @@ from registry.records import routes as records
 from registry.retirement import routes as retirement
 from registry.transparency import exports, ogc, public_land, tiles
 from registry.transparency import routes as transparency
+from registry.transparency.outcome import IssuedOutcomes
 from registry.verification import routes as verification
 from registry.web import acts, land_page, log, pages, requests
 from registry.web.api import Running, Services, inlined

@@ -39,10 +39,10 @@ def report(
     """
     from registry.clock import clock_of
     from registry.database import Database
-    from registry.estimates.report_loading import Installed, Sight, load_report, reported_run
-    from registry.estimates.report_routes import Format, render
-    from registry.issuance.outcome import IssuedOutcomes
+    from registry.estimates.reports.loading import Installed, Sight, load_report, reported_run
+    from registry.estimates.reports.routes import Format, render
     from registry.language import chosen
+    from registry.transparency.outcome import IssuedOutcomes
 
     chosen_kind = Format((kind or _by_name(file)).value)
     target = existing(home)

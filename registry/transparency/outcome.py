@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from registry.estimates.models import EstimateRun
-from registry.estimates.report import Outcome
-from registry.estimates.report_loading import organisation_name
+from registry.estimates.reports.facts import Outcome
+from registry.estimates.reports.loading import organisation_name
 from registry.issuance.models import Issuance
 from registry.programmes.service import load_programme, terms_of
 from registry.projects.service import load_period, load_project
@@ -13,7 +13,7 @@ from registry.verification.models import Statement
 
 
 class IssuedOutcomes:
-    """Answers `registry.estimates.report_loading.Outcomes` from the statement and the issuance."""
+    """Answers `registry.estimates.reports.loading.Outcomes` from the statement and the issuance."""
 
     def of_run(self, session: Session, run: EstimateRun) -> Outcome | None:
         statement = session.scalar(sa.select(Statement).where(Statement.run_id == run.id))
