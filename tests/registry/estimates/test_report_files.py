@@ -20,9 +20,9 @@ from registry.accounts.service import NotFound, create_api_key
 from registry.app import create_app
 from registry.cli import app as command_line
 from registry.estimates.models import EstimateRun
-from registry.estimates.report import Report, Standing
-from registry.estimates.report_document import compose
-from registry.estimates.report_loading import (
+from registry.estimates.reports.document import compose
+from registry.estimates.reports.facts import Report, Standing
+from registry.estimates.reports.loading import (
     Installed,
     NothingToReport,
     Sight,
@@ -32,12 +32,12 @@ from registry.estimates.report_loading import (
 )
 from registry.estimates.rules import RecordErased, RecordMalformed
 from registry.installation import Installation
-from registry.issuance.outcome import IssuedOutcomes
 from registry.language import Language
 from registry.machine import Mandate, Role
 from registry.parcels.public import set_masked
 from registry.projects.models import Project
 from registry.settings import Home
+from registry.transparency.outcome import IssuedOutcomes
 from tests.registry.forest import NOW, Forest, plots_text
 from tests.registry.land import Land
 from tests.registry.people import People
