@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from registry.documents.mapping import Ring
-from registry.estimates.report import (
+from registry.estimates.reports.facts import (
     AttestedRow,
     ChainLine,
     DeductionStep,

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from registry.estimates.pictures import (
+from registry.estimates.reports.drawing import (
     PlotPoint,
     StratumMean,
     calibration_picture,

@@ -16,8 +16,7 @@ from registry.documents.errors import GlyphMissing
 from registry.documents.mapping import Ring
 from registry.estimates.methods import plot_checks
 from registry.estimates.methods.parameters import bamboo_parameters, default_parameters
-from registry.estimates.report import Report, SaturationFact, Standing
-from registry.estimates.report_blocks import (
+from registry.estimates.reports.blocks import (
     Document,
     Facts,
     Picture,
@@ -27,12 +26,13 @@ from registry.estimates.report_blocks import (
     percent,
     significant,
 )
-from registry.estimates.report_document import compose
-from registry.estimates.report_html import render_html
-from registry.estimates.report_map import MapWords, report_map_svg
-from registry.estimates.report_pdf import render_pdf
-from registry.estimates.report_sources import edition_sha256
-from registry.estimates.report_words import FINDINGS, PARAMETERS, UNITS, source, stand_type
+from registry.estimates.reports.document import compose
+from registry.estimates.reports.facts import Report, SaturationFact, Standing
+from registry.estimates.reports.html import render_html
+from registry.estimates.reports.map import MapWords, report_map_svg
+from registry.estimates.reports.pdf import render_pdf
+from registry.estimates.reports.sources import edition_sha256
+from registry.estimates.reports.words import FINDINGS, PARAMETERS, UNITS, source, stand_type
 from registry.language import Language
 from tests.registry.estimates.report_facts import ESTIMATE_KG, made_report, subject, unpictured
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from registry.documents.fonts import font_set
-from registry.estimates.report import Report
+from registry.estimates.reports.facts import Report
 from registry.language import CATALOGUES, Language
 
 ROOM: Final = Path(__file__).parent
@@ -26,7 +26,7 @@ def edition_sha256(report: Report, language: Language, kind: str, font_dirs: Seq
 @lru_cache(maxsize=1)
 def _sources() -> str:
     digest = hashlib.sha256()
-    for path in sorted([*ROOM.glob("report*.*"), ROOM / "pictures.py", *CATALOGUES.glob("*.po")]):
+    for path in sorted([*ROOM.glob("*.*"), *CATALOGUES.glob("*.po")]):
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     for library in LIBRARIES:
         digest.update(f"{library} {version(library)}\n".encode())

@@ -8,12 +8,12 @@ from sqlalchemy.orm import Session
 
 from registry.accounts.service import NotFound
 from registry.estimates.models import EstimateRun
-from registry.estimates.report import Report
-from registry.estimates.report_document import compose
-from registry.estimates.report_html import POLICY, render_html
-from registry.estimates.report_loading import Installed, Outcomes, Sight, load_report, run_of_project
-from registry.estimates.report_pdf import render_pdf
-from registry.estimates.report_sources import edition_sha256
+from registry.estimates.reports.document import compose
+from registry.estimates.reports.facts import Report
+from registry.estimates.reports.html import POLICY, render_html
+from registry.estimates.reports.loading import Installed, Outcomes, Sight, load_report, run_of_project
+from registry.estimates.reports.pdf import render_pdf
+from registry.estimates.reports.sources import edition_sha256
 from registry.estimates.service import load_run
 from registry.language import Language
 from registry.projects.models import Project

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from decimal import Decimal
 
-from registry.estimates.report import MethodSheet, ParameterRow, RasterUsed, Report
-from registry.estimates.report_blocks import (
+from registry.estimates.reports.blocks import (
     Block,
     Callout,
     Cell,
@@ -20,7 +19,8 @@ from registry.estimates.report_blocks import (
     once,
     percent,
 )
-from registry.estimates.report_words import (
+from registry.estimates.reports.facts import MethodSheet, ParameterRow, RasterUsed, Report
+from registry.estimates.reports.words import (
     BIOMASS,
     BIOMASS_EQUATIONS,
     ERROR_FIELDS,

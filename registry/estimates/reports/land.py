@@ -1,7 +1,6 @@
 """The sections of a report about its land: by stand type, on the map, and parcel by parcel."""
 
-from registry.estimates.report import LandParcel, PlotPlace, Report
-from registry.estimates.report_blocks import (
+from registry.estimates.reports.blocks import (
     Block,
     Cell,
     Column,
@@ -15,8 +14,9 @@ from registry.estimates.report_blocks import (
     m2,
     mu,
 )
-from registry.estimates.report_map import MapWords, colours, report_map_svg
-from registry.estimates.report_words import (
+from registry.estimates.reports.facts import LandParcel, PlotPlace, Report
+from registry.estimates.reports.map import MapWords, colours, report_map_svg
+from registry.estimates.reports.words import (
     stand_type,
 )
 

@@ -6,8 +6,8 @@ What the catalogue has words for already (stand types, states) comes from there.
 from collections.abc import Mapping
 from typing import Final
 
-from registry.estimates.report import Standing
-from registry.estimates.report_blocks import Speaker, Tone
+from registry.estimates.reports.blocks import Speaker, Tone
+from registry.estimates.reports.facts import Standing
 from registry.language import Language, translate, translations
 
 Pair = tuple[str, str]

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import TypeVar
 
-from registry.estimates.report import Report, SecondOpinion, plain_decimal
-from registry.estimates.report_blocks import (
+from registry.estimates.reports.blocks import (
     Block,
     Callout,
     Cell,
@@ -20,8 +19,9 @@ from registry.estimates.report_blocks import (
     grouped,
     significant,
 )
-from registry.estimates.report_pictures import opinion_pictures, strata_pictures
-from registry.estimates.report_words import ESTIMATORS, OPINION_CHECKS, stand_type, word
+from registry.estimates.reports.facts import Report, SecondOpinion, plain_decimal
+from registry.estimates.reports.pictures import opinion_pictures, strata_pictures
+from registry.estimates.reports.words import ESTIMATORS, OPINION_CHECKS, stand_type, word
 
 # ---- strata and uncertainty --------------------------------------------------------------------------------
 

@@ -11,8 +11,8 @@ from registry.estimates.methods import MethodVersion, method_version
 from registry.estimates.methods.errors import UnknownMethod
 from registry.estimates.parameter_rows import rows_used, table_document, table_sha256
 from registry.estimates.plain import plain
-from registry.estimates.report import DeductionStep, MethodSheet, ParameterRow, TableFact
-from registry.estimates.report_reading import Part
+from registry.estimates.reports.facts import DeductionStep, MethodSheet, ParameterRow, TableFact
+from registry.estimates.reports.reading import Part
 
 FACTORS: Final = {"wood_density": "t/m³", "bef": "1", "root_shoot": "1", "carbon_fraction": "tC/t"}
 LINE: Final = {"a": "t/m³", "b": "t/ha"}

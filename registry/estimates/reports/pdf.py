@@ -12,7 +12,7 @@ from xml.etree.ElementTree import fromstring
 
 from registry.documents.fonts import font_set, require_glyphs
 from registry.documents.typesetting import Standard, typeset
-from registry.estimates.report_blocks import Document, Picture
+from registry.estimates.reports.blocks import Document, Picture
 
 TEMPLATE: Final = Path(__file__).parent / "report.typ"
 STANDARDS: Final[tuple[Standard, ...]] = ("a-2a", "ua-1")

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from registry.estimates.report import Finding, Report
-from registry.estimates.report_blocks import (
+from registry.estimates.reports.blocks import (
     Block,
     Bullets,
     Cell,
@@ -20,8 +19,9 @@ from registry.estimates.report_blocks import (
     once,
     tonnes,
 )
-from registry.estimates.report_sheet import same_as_above
-from registry.estimates.report_words import (
+from registry.estimates.reports.facts import Finding, Report
+from registry.estimates.reports.sheet import same_as_above
+from registry.estimates.reports.words import (
     CHECKS,
     FINDINGS,
     LEVELS,

@@ -15,7 +15,7 @@ from shapely.geometry import Point, Polygon
 
 from geo.crs import Polygonal
 from registry.documents.mapping import DEGREE, ECCENTRICITY_2, SEMI_MAJOR_M, Position, Ring
-from registry.estimates.report import LandParcel, PlotPlace
+from registry.estimates.reports.facts import LandParcel, PlotPlace
 
 FONT: Final = "'Noto Sans SC', 'Noto Sans CJK SC', 'PingFang SC', 'Microsoft YaHei', sans-serif"
 INK, PALE, GREY = "#24332c", "#dfe5e1", "#5f6d66"

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from decimal import Decimal
 
-from registry.estimates.report import ChainLine, Report, SaturationFact, Standing, plain_decimal
-from registry.estimates.report_blocks import (
+from registry.estimates.reports.blocks import (
     Block,
     Callout,
     Cell,
@@ -20,6 +19,7 @@ from registry.estimates.report_blocks import (
     percent,
     significant,
 )
+from registry.estimates.reports.facts import ChainLine, Report, SaturationFact, Standing, plain_decimal
 
 KG_PER_T = 1000
 

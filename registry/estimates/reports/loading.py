@@ -28,7 +28,7 @@ from registry.documents.statement import outline_ring
 from registry.estimates.methods.errors import MethodRefusal
 from registry.estimates.models import EstimateRun, PlotFile, RasterStatement
 from registry.estimates.rasters import FOREST_CLASSES, READERS, file_sha256, plots_path
-from registry.estimates.report import (
+from registry.estimates.reports.facts import (
     LandCoverUsed,
     LandParcel,
     LogEntry,
@@ -40,8 +40,8 @@ from registry.estimates.report import (
     Subject,
     plain_decimal,
 )
-from registry.estimates.report_method import read_method
-from registry.estimates.report_reading import (
+from registry.estimates.reports.method import read_method
+from registry.estimates.reports.reading import (
     Part,
     read_attested,
     read_chain,

@@ -7,7 +7,7 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
-from registry.estimates.report_blocks import Document
+from registry.estimates.reports.blocks import Document
 
 TEMPLATE: Final = Path(__file__).parent / "report.html"
 POLICY: Final = (

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from textwrap import fill
 from typing import Final
 
-from registry.estimates.pictures import (
+from registry.estimates.reports.blocks import Picture, Speaker
+from registry.estimates.reports.drawing import (
     PlotPoint,
     StratumMean,
     calibration_picture,
@@ -15,9 +16,8 @@ from registry.estimates.pictures import (
     draws_picture,
     strata_picture,
 )
-from registry.estimates.report import PlotChangeFact, Report
-from registry.estimates.report_blocks import Picture, Speaker
-from registry.estimates.report_words import stand_type
+from registry.estimates.reports.facts import PlotChangeFact, Report
+from registry.estimates.reports.words import stand_type
 
 C_TO_CO2: Final = 44 / 12
 SHARE_PCT: Final = 68

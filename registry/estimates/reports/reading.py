@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 
 from ledger.canonical import JsonValue, decode
 from ledger.errors import NotCanonical
-from registry.estimates.report import (
+from registry.estimates.reports.facts import (
     AttestedRow,
     ChainLine,
     Finding,

@@ -5,8 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from registry.estimates.report import Report
-from registry.estimates.report_blocks import (
+from registry.estimates.reports.blocks import (
     Block,
     Cell,
     Document,
@@ -24,22 +23,23 @@ from registry.estimates.report_blocks import (
     percent,
     tonnes,
 )
-from registry.estimates.report_chain import chain_section
-from registry.estimates.report_land import land_section, parcels_section
-from registry.estimates.report_measurement import (
+from registry.estimates.reports.chain import chain_section
+from registry.estimates.reports.facts import Report
+from registry.estimates.reports.land import land_section, parcels_section
+from registry.estimates.reports.measurement import (
     screening_section,
     strata_section,
     uncertainty_section,
 )
-from registry.estimates.report_outcome import (
+from registry.estimates.reports.outcome import (
     attestation_section,
     outcome_section,
     recompute_section,
     unchecked_section,
     warnings_section,
 )
-from registry.estimates.report_sheet import inputs_section, method_section
-from registry.estimates.report_words import (
+from registry.estimates.reports.sheet import inputs_section, method_section
+from registry.estimates.reports.words import (
     STAMPS,
     state,
     word,
