@@ -18,7 +18,8 @@ RUN_METHOD, EQUATION = "run method", "equation"
 
 HOW: Final = (
     "SHA-256, in hexadecimal, of the canonical JSON of `record`: keys sorted, no spaces, UTF-8 (RFC 8785; "
-    "there are no floats). The digests under `parameter_tables` are of the tables' `document`, computed alike."
+    "there are no floats). The digests under `parameter_tables` are of the `document` of each table, "
+    "computed alike."
 )
 
 _FOREST: Final = ("森林经营", "Forest management")
