@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from itertools import islice
 from typing import Any, Final
 
@@ -101,6 +101,10 @@ class StockRow:
     stock_tco2e: float | None
     stock_se_tco2e: float | None
     uncertainty_pct: float | None
+
+    def values(self) -> dict[str, Any]:
+        """By column, in their order."""
+        return {name: getattr(self, name) for name in COLUMNS}
 
 
 COLUMNS: Final = tuple(field.name for field in fields(StockRow))
@@ -264,7 +268,7 @@ class Tally:
         self._hectares: list[float] = []
 
     def add(self, row: StockRow) -> StockRow:
-        spelled = {name: repr(one) if isinstance(one, float) else one for name, one in asdict(row).items()}
+        spelled = {name: repr(one) if isinstance(one, float) else one for name, one in row.values().items()}
         text = json.dumps(spelled, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         self._digest.update(text.encode() + b"\n")
         self.parcels += 1

@@ -5,7 +5,6 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -136,7 +135,7 @@ def write_stocks(
         return
     kind = FORMATS[path.suffix]
     fields = [Field(name, _kind(name)) for name in COLUMNS]
-    exported = (ExportRow(from_wkb(wkb), asdict(row)) for row, wkb in rows)
+    exported = (ExportRow(from_wkb(wkb), row.values()) for row, wkb in rows)
 
     def said() -> dict[str, str]:
         return {f"tanhui_{name}": _text(value) for name, value in about().items()}
@@ -170,7 +169,7 @@ def _write_csv(path: Path, rows: Iterable[StockRow], about: Callable[[], Mapping
         with part.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
-            writer.writerows(tuple(asdict(row).values()) for row in rows)
+            writer.writerows(tuple(row.values().values()) for row in rows)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
