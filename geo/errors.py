@@ -399,6 +399,13 @@ class RasterRotated(GeoRefusal):
     template = "The raster {name} is rotated or stands on its head; rows must run from north to south."
 
 
+class RasterMisplaced(GeoRefusal):
+    """`what` is one of: west edge, north edge, cell width, cell height, east edge, south edge."""
+
+    code = "raster_misplaced"
+    template = "The raster {name} cannot lie where it says: its {what} is {value}."
+
+
 class RasterTooLarge(GeoRefusal):
     """`what` is one of: pixels, bands, tile, bytes of a tile, bytes."""
 

@@ -28,6 +28,7 @@ from geo.errors import (
     RasterCrsMissing,
     RasterCrsUnsupported,
     RasterGridMismatch,
+    RasterMisplaced,
     RasterNotGeotiff,
     RasterRotated,
     RasterSidecar,
@@ -43,6 +44,10 @@ MAX_STRIP_PIXELS: Final = 1 << 24
 MAX_BLOCK_BYTES: Final = 1 << 28
 GRID_TOLERANCE_CELLS: Final = 1e-6
 BLOCK: Final = 512
+_DEGREES: Final = (540.0, 120.0)
+_METRES: Final = 1e9
+_SMALLEST_CELL: Final = 1e-9
+"""How far a grid may reach, east and north, and how small its cells may be: far beyond what occurs."""
 
 DTYPES: Final = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 NEGATIVE_ZERO: Final = 65_534
@@ -178,7 +183,7 @@ class RasterSource:
         3. It is not too large, has a known system in degrees or metres, and is not rotated.
 
         Raises FileUnreadable, RasterNotGeotiff, RasterSidecar, RasterTooLarge, RasterCrsMissing,
-        RasterCrsUnsupported, RasterRotated.
+        RasterCrsUnsupported, RasterRotated, RasterMisplaced.
         """
         file = Path(path).resolve()
         check_start(file)
@@ -432,7 +437,25 @@ def _grid_of(name: str, data: Any) -> Grid:
     t = data.transform
     if t.b != 0 or t.d != 0 or t.a <= 0 or t.e >= 0:
         raise RasterRotated(name=name)
-    return Grid(crs_text(crs), t.c, t.f, t.a, -t.e, int(data.width), int(data.height))
+    grid = Grid(crs_text(crs), t.c, t.f, t.a, -t.e, int(data.width), int(data.height))
+    _require_placed(name, grid, geographic=crs.is_geographic)
+    return grid
+
+
+def _require_placed(name: str, grid: Grid, *, geographic: bool) -> None:
+    """Numbers, and such as occur on Earth; a GeoTIFF may hold any (RasterMisplaced)."""
+    x_most, y_most = _DEGREES if geographic else (_METRES, _METRES)
+    for what, value, most in (
+        ("cell width", grid.dx, x_most),
+        ("cell height", grid.dy, y_most),
+        ("west edge", grid.x0, x_most),
+        ("north edge", grid.y0, y_most),
+        ("east edge", grid.x0 + grid.dx * grid.width, x_most),
+        ("south edge", grid.y0 - grid.dy * grid.height, y_most),
+    ):
+        least = _SMALLEST_CELL if what.startswith("cell") else -most
+        if not least <= value <= most:
+            raise RasterMisplaced(name=name, what=what, value=f"{value:.6g}")
 
 
 def _system_of(name: str, said: Any) -> pyproj.CRS:

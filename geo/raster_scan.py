@@ -145,6 +145,8 @@ class _Seen:
         if not held.size:
             return
         self.valid += held.size
+        if self.nan_is_nodata and held.dtype.kind == "f":  # a number that scale or offset made none
+            self.nan += int(np.isnan(held).sum())
         self.minimum = min(self.minimum, float(held.min()))
         self.maximum = max(self.maximum, float(held.max()))
         self.sums.append(float(held.sum(dtype=np.float64)))

@@ -53,6 +53,25 @@ def rotated(path: Path) -> None:
     _raw(path, density(), transform=rasterio.Affine(10, 1, 380_000, 1, -10, 3_210_000))
 
 
+def beside_the_earth(path: Path) -> None:
+    _raw(path, density(), transform=rasterio.Affine(10, 0, 1e12, 0, -10, 3_210_000))
+
+
+def nowhere(path: Path) -> None:
+    _raw(path, density(), transform=rasterio.Affine(10, 0, float("nan"), 0, -10, 3_210_000))
+
+
+def cells_without_width(path: Path) -> None:
+    _raw(path, density(), transform=rasterio.Affine(float("nan"), 0, 380_000, 0, -10, 3_210_000))
+
+
+def scaled_by_nan(path: Path) -> None:
+    """Numbers as stored, none of them one as read: neither below nor above what can be."""
+    _raw(path, density(), nodata=float("nan"))
+    with rasterio.open(path, "r+") as out:
+        out.scales = (float("nan"),)
+
+
 def photograph(path: Path) -> None:
     _raw(path, np.full((3, 30, 40), 90, np.uint8), photometric="RGB")
 
@@ -158,6 +177,10 @@ BAD: Final[dict[Maker, str]] = {
     without_crs: "raster_crs_missing",
     in_feet: "raster_crs_unsupported",
     rotated: "raster_rotated",
+    beside_the_earth: "raster_misplaced",
+    nowhere: "raster_misplaced",
+    cells_without_width: "raster_misplaced",
+    scaled_by_nan: "raster_values_not_finite",
     photograph: "raster_is_picture",
     several_bands: "raster_band_unnamed",
     complex_numbers: "raster_type_unsupported",
