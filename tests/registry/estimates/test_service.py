@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from geo.coverage_store import CoverageStore
 from geo.errors import RasterDoesNotCover, RasterGridMismatch
 from geo.raster import Grid
 from ledger.canonical import encode
@@ -34,7 +35,9 @@ from registry.estimates.service import (
     run_parcels,
 )
 from registry.machine import Role
+from registry.parcels.models import ParcelVersion
 from registry.projects.service import load_period
+from registry.vacuum import vacuum
 from tests.registry.forest import (
     END_ON,
     GRID,
@@ -244,3 +247,16 @@ def compute_again(forest: Forest, command: EstimatePeriod) -> str:
     return prepare_run(
         installation.database, installation.home, forest.owner.organisation, command, keep=False
     ).record.text
+
+
+def test_shares_of_cells_are_kept_and_leave_the_disk_with_an_outline_that_was_erased(forest: Forest) -> None:
+    run = str(forest.estimate(plots_text()).answer["run"])
+    installation = forest.land.people.installation
+    home = installation.home
+    assert CoverageStore(home.coverage).facts().parcels == 3
+    assert vacuum(home) == []
+    with installation.database.write() as session:
+        first = load_record(load_run(session, run)).inputs.parcels[0]
+        session.get_one(ParcelVersion, (first.parcel, first.version)).wkb = None
+    assert vacuum(home) == ["cache/coverage"]
+    assert not home.coverage.exists()
