@@ -70,7 +70,8 @@ def _of_bundle(path: Path, rasters: Path | None, vkey: str | None, advance: Prog
     with tempfile.TemporaryDirectory(prefix="tanhui-bundle-") as scratch:
         bundle = unpack(path, Path(scratch), rasters)
         outcome = recompute_bundle(bundle, key, progress=advance)
-        return RecomputedSerial(None, bundle.run, outcome, dict(bundle.record.parcels))
+        vouched = "nobody" if not bundle.has_entry else "key_of_bundle" if key is None else "key_given"
+        return RecomputedSerial(None, bundle.run, outcome, dict(bundle.record.parcels), vouched)
 
 
 def _of_home(what: str, home: Path | None, advance: Progress) -> list[Any]:

@@ -14,6 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from shapely.errors import ShapelyError
+from shapely.geometry import shape
+
+from geo.errors import GeoRefusal
+from geo.polygon import canonical, digest
 from geo.work import Progress
 from ledger.canonical import JsonValue
 from ledger.commitment import verify_commitment
@@ -63,6 +68,10 @@ class Bundle:
         return str(self.index.get("run"))
 
     @property
+    def has_entry(self) -> bool:
+        return (self.folder / "log" / "entry").exists()
+
+    @property
     def record(self) -> RunRecord:
         return RunRecord((self.folder / "record.json").read_text(encoding="utf-8", errors="replace"))
 
@@ -83,7 +92,7 @@ def unpack(path: Path, into: Path, rasters: Path | None = None) -> Bundle:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-            _check(members)
+            _check(members, path.stat().st_size)
             for member in members:
                 target = into / member.filename
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +103,8 @@ def unpack(path: Path, into: Path, rasters: Path | None = None) -> Bundle:
     return Bundle(into, folder() if rasters is None else folder(rasters))
 
 
-def _check(members: list[zipfile.ZipInfo]) -> None:
+def _check(members: list[zipfile.ZipInfo], packed: int) -> None:
+    """`packed` is the size of the archive: members may lie over each other."""
     if len(members) > MAX_MEMBERS:
         raise BundleRefused(reason="too_many_members", detail=f"{len(members)} of at most {MAX_MEMBERS}")
     names = [member.filename for member in members]
@@ -105,10 +115,10 @@ def _check(members: list[zipfile.ZipInfo]) -> None:
     for name in _NEEDED:
         if name not in names:
             raise BundleRefused(reason="missing", detail=name)
-    total, packed = sum(m.file_size for m in members), sum(m.compress_size for m in members)
+    total = sum(member.file_size for member in members)
     if total > MAX_UNPACKED_BYTES:
         raise BundleRefused(reason="too_large", detail=f"{total} of at most {MAX_UNPACKED_BYTES} bytes")
-    if total > RATIO_FREE_BYTES and total > MAX_RATIO * max(packed, 1):
+    if total > RATIO_FREE_BYTES and total > MAX_RATIO * packed:
         raise BundleRefused(reason="ratio", detail=f"{total} bytes from {packed}")
 
 
@@ -129,13 +139,13 @@ def recompute_bundle(
 ) -> Recomputed:
     """Compute a bundle's run again with nothing else, and hold its record to the log's entry.
 
-    `vkey` is the log's key, got elsewhere; without it the bundle's own is used, which shows no more than that
-    entry and record belong together. Raises `BundleRefused`, `RecordMalformed`, what `compute` raises.
+    `vkey` is the log's key, got elsewhere, and asks for an entry of that log; without it the bundle's own is
+    used, which shows no more than that entry and record belong together. Raises `BundleRefused`, `RecordMalformed`, what `compute` raises.
     """
     record = bundle.record
     found = recompute(record.text, bundle.resolve, tables=bundle.tables(), cover=cover, progress=progress)
     named = {one.name for one in found.differences}
-    more = [*_of_log(bundle, record, vkey), *_of_sums(bundle, record)]
+    more = [*_of_log(bundle, record, vkey), *_of_sums(bundle, record), *_of_features(bundle, record)]
     return Recomputed(
         found.kg, found.recorded_kg, (*found.differences, *(one for one in more if one.name not in named))
     )
@@ -144,7 +154,9 @@ def recompute_bundle(
 def _of_log(bundle: Bundle, record: RunRecord, vkey: str | None) -> Iterator[Difference]:
     """What the log's entry says otherwise than the record."""
     folder = bundle.folder / "log"
-    if not (folder / "entry").exists():
+    if not bundle.has_entry:
+        if vkey is not None:
+            yield Difference("log/entry", "an entry of the log whose key was given", None)
         return
     try:
         entry = verify_entry(
@@ -169,6 +181,9 @@ def _of_entry(entry: VerifiedEntry, bundle: Bundle, record: RunRecord) -> Iterat
         yield Difference(
             "record.json", f"the record of commitment {commitments.get('record')}", "another one"
         )
+    acted = {name: entry.payload.get(name) for name in ("machine", "action", "subject")}
+    if acted != {"machine": "run", "action": "record", "subject": bundle.run}:
+        yield Difference("bundle.json", f"run {acted['subject']}", f"run {bundle.run[:80]}")
     facts = entry.payload.get("facts")
     for name, value in _logged(record).items():
         stated = facts.get(name) if isinstance(facts, dict) else None
@@ -194,15 +209,45 @@ def _logged(record: RunRecord) -> dict[str, JsonValue]:
 
 
 def _of_sums(bundle: Bundle, record: RunRecord) -> Iterator[Difference]:
-    """Files that are not those that were packed, unless they are named as an input already."""
+    """Files that are not those that were packed, unless they are named as an input already; files that no sum
+    is given of.
+    """
     inputs = {*record.inputs.file_digests.values(), *(one.geometry_sha256 for one in record.inputs.parcels)}
-    for line in (bundle.folder / "SHA256SUMS").read_text(encoding="utf-8", errors="replace").splitlines():
-        sha256, _, name = line.partition("  ")
+    text = (bundle.folder / "SHA256SUMS").read_text(encoding="utf-8", errors="replace")
+    sums = {name: sha256 for sha256, _, name in (line.partition("  ") for line in text.splitlines())}
+    there = {str(path.relative_to(bundle.folder)) for path in bundle.folder.rglob("*") if path.is_file()}
+    for name in sorted(there - sums.keys() - {"SHA256SUMS"}):
+        yield Difference(name, "a digest in SHA256SUMS", file_sha256(bundle.folder / name))
+    for name, sha256 in sums.items():
         if not _NAME.fullmatch(name) or Path(name).stem in inputs:
             continue
         found = file_sha256(bundle.folder / name)
         if found != sha256:
             yield Difference(name, sha256, found)
+
+
+def _of_features(bundle: Bundle, record: RunRecord) -> Iterator[Difference]:
+    """Outlines for a map that are not those of the record."""
+    path = bundle.folder / "outlines.geojson"
+    if not path.exists():
+        return
+    drawn = dict(_drawn(_json(path)))
+    for parcel in record.inputs.parcels:
+        if drawn.get(parcel.number) != parcel.geometry_sha256:
+            name = f"outlines.geojson.{parcel.number}"
+            yield Difference(name, parcel.geometry_sha256, drawn.get(parcel.number))
+    for number in sorted(drawn.keys() - {parcel.number for parcel in record.inputs.parcels}):
+        yield Difference(f"outlines.geojson.{number}", "no such parcel", drawn[number])
+
+
+def _drawn(document: object) -> Iterator[tuple[int, str]]:
+    """Number and digest of each outline that can be read."""
+    features = document.get("features") if isinstance(document, dict) else None
+    for feature in features if isinstance(features, list) else []:
+        try:
+            yield int(feature["properties"]["number"]), digest(canonical(shape(feature["geometry"])))
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, ShapelyError, GeoRefusal):
+            continue  # found missing
 
 
 def _json(path: Path) -> object:

@@ -1,7 +1,7 @@
 """The kilograms once more: what a serial, a run or a project rests on, computed again in its own home."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -19,16 +19,26 @@ from registry.settings import Home
 from registry.transparency.trace import find_serial, homes_of
 
 
+VOUCHED: Final = {
+    "key_given": "the record is held to the log's entry by the key that was given",
+    "key_of_bundle": "the record is held to an entry by the bundle's own key: give the log's with --vkey",
+    "nobody": "the bundle has no entry of a log: nobody vouches for the record",
+}
+"""What says that a bundle's record is the one that was logged."""
+
+
 @dataclass(frozen=True, slots=True)
 class RecomputedSerial:
     """A serial's run, or a run asked for itself, computed again. `parcel_kg` are the estimates of the parcels
-    on which the serial's units grew, of all parcels where no serial was asked for.
+    on which the serial's units grew, of all parcels where no serial was asked for. `vouched` is one of
+    `VOUCHED` for a bundle, None for a run of the home, whose record the audit holds to the log.
     """
 
     serial: str | None
     run: str
     outcome: Recomputed
     parcel_kg: dict[int, int]
+    vouched: str | None = None
 
     @property
     def same(self) -> bool:
@@ -42,6 +52,7 @@ class RecomputedSerial:
             "kg": self.outcome.kg,
             "recorded_kg": self.outcome.recorded_kg,
             "parcels": [{"number": number, "estimate_kg": kg} for number, kg in self.parcel_kg.items()],
+            "record_vouched_by": self.vouched,
             "differences": [asdict(one) for one in self.outcome.differences],
         }
 
@@ -56,6 +67,7 @@ class RecomputedSerial:
             f"differs: {one.name}: recorded {one.expected}, found {one.found or 'nothing'}"
             for one in self.outcome.differences
         ]
+        lines += [] if self.vouched is None else [VOUCHED[self.vouched]]
         return [*lines, "the same" if self.same else "NOT the same"]
 
 

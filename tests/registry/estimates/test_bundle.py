@@ -188,6 +188,63 @@ def test_a_key_of_another_log_is_not_taken(told: Told) -> None:
     assert "log" in told.names(told.check(vkey=other))
 
 
+def members_of(told: Told) -> dict[str, bytes]:
+    with zipfile.ZipFile(told.bundle) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def without_sums(members: dict[str, bytes], *names: str) -> dict[str, bytes]:
+    """SHA256SUMS says nothing of members whose names begin so."""
+    lines = members["SHA256SUMS"].splitlines(keepends=True)
+    sums = b"".join(line for line in lines if not line[66:].decode().startswith(names))
+    return {**members, "SHA256SUMS": sums}
+
+
+@ONE
+def test_who_asks_with_the_logs_key_is_told_when_the_log_was_taken_out(told: Told) -> None:
+    vkey = told.forest.land.people.installation.home.vkey.read_text().strip()
+    members = without_sums(members_of(told), "log/")
+    stripped = packed(
+        told.folder / "stripped.zip", {name: c for name, c in members.items() if not name.startswith("log/")}
+    )
+    assert told.names(told.check(stripped, vkey=vkey)) == {"log/entry"}
+    assert told.check(stripped).same  # the command says that nobody vouches for it
+
+
+@ONE
+def test_a_bundle_under_the_name_of_another_run_is_named(told: Told) -> None:
+    index = json.loads(member(told, "bundle.json"))
+    changed = told.changed("bundle.json", lambda _: json.dumps({**index, "run": "another"}).encode())
+    assert any(one.found == "run another" for one in told.check(changed).differences)
+
+
+@ONE
+def test_a_file_that_no_sum_is_given_of_and_an_outline_drawn_elsewhere_are_named(told: Told) -> None:
+    document = json.loads(member(told, "outlines.geojson"))
+    first, second = document["features"][:2]
+    first["geometry"], second["geometry"] = second["geometry"], first["geometry"]
+    members = without_sums(members_of(told), "outlines.geojson")
+    target = packed(told.folder / "moved.zip", {**members, "outlines.geojson": json.dumps(document).encode()})
+    named = told.names(told.check(target))
+    assert named == {"outlines.geojson", "outlines.geojson.1", "outlines.geojson.2"}
+
+
+def test_members_that_lie_over_each_other_are_counted_against_the_archive(tmp_path: Path) -> None:
+    content = bytes(1 << 20)
+    names = ["bundle.json", "record.json", "SHA256SUMS"] + [f"outlines/{n:064x}.wkb" for n in range(200)]
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr(names[0], content)
+        for name in names[1:]:  # the directory alone says that there are more
+            info = zipfile.ZipInfo(name)
+            first = archive.infolist()[0]
+            info.header_offset, info.CRC, info.compress_type = 0, first.CRC, first.compress_type
+            info.file_size, info.compress_size = first.file_size, first.compress_size * 5
+            archive.filelist.append(info)
+    with pytest.raises(BundleRefused) as refused:
+        unpack(tmp_path / "bomb.zip", tmp_path / "into")
+    assert refused.value.facts["reason"] == "ratio"
+
+
 def test_without_rasters_they_are_named_and_found_in_a_folder(told: Told) -> None:
     contents = told.gather(rasters=False)
     bundle = write_bundle(contents, told.folder / "small.zip")
