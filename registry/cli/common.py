@@ -20,6 +20,7 @@ app = typer.Typer(
     help="碳汇 tanhui: a registry for forestry carbon sinks, and a ledger that a stranger can check.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # "rich" would read "[default: …]" as a tag and leave it out
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 console = Console(highlight=False)

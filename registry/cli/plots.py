@@ -35,7 +35,7 @@ from registry.estimates.plot_store import MEASUREMENTS, list_plot_files, record_
 from registry.estimates.plot_words import LEVELS, finding_said
 from registry.language import Language, translate
 from registry.projects.models import MonitoringPeriod
-from registry.projects.service import load_period
+from registry.projects.service import find_project, load_period
 from registry.settings import Home
 
 plots_commands = typer.Typer(help="Sample plots: where to measure, and what the crews bring back.")
@@ -45,7 +45,9 @@ OPEN: Final = 2
 T = TypeVar("T")
 MeasurementOption = Annotated[str, typer.Option(help="what was measured: volume, trees or culms")]
 LanguageOption = Annotated[str | None, typer.Option("--lang", help="zh or en [default: LANG]")]
-ProjectOption = Annotated[str | None, typer.Option("--project", help="a project of the home")]
+ProjectOption = Annotated[
+    str | None, typer.Option("--project", help="a project of the home: its id or number")
+]
 
 
 @plots_commands.callback()
@@ -162,10 +164,9 @@ def list_all(home: HomeOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         console.print_json(json.dumps(rows, ensure_ascii=False))
         return
-    table = Table("sha256", "measurement", "plots", "file")
     for row in rows:
-        table.add_row(*(escape(str(value)) for value in row.values()))
-    console.print(table)
+        text = f"{row['file']}: {row['measurement']}, {row['plots']} plots\n  {row['sha256']}"
+        console.print(escape(text), soft_wrap=True)
 
 
 @plots_commands.command("convert")
@@ -227,7 +228,7 @@ def _land(
         raise typer.BadParameter("say which land: --project of a home, or --parcels, a file")
     if parcels is not None:
         return file_land(parcels, crs=crs)
-    return _read(home, lambda session: project_land(session, str(project)))
+    return _read(home, lambda session: project_land(session, find_project(session, str(project)).id))
 
 
 def _period(home: Path | None, period: str | None) -> tuple[date, date] | None:
@@ -290,6 +291,7 @@ def _show(report: PlotReport, language: Language, as_json: bool) -> None:
 
 def _print_design(document: Mapping[str, object], out: Path) -> None:
     table = Table("stratum", "ha", "plots", "spacing m", "bearing", "reachable", "no room on")
+    table.columns[0].overflow = table.columns[-1].overflow = "fold"
     strata = document["strata"]
     assert isinstance(strata, list)
     for one in strata:

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import sqlalchemy as sa
 import typer
+from rich.markup import escape
 from rich.table import Table
 from sqlalchemy.orm import Session
 
@@ -51,9 +52,6 @@ AttributionOption = Annotated[str | None, typer.Option(help="whom the licence wa
 SourceOption = Annotated[str | None, typer.Option(help="where the file comes from")]
 ErrorOption = Annotated[str | None, typer.Option(help=f"how wrong a cell may be, as JSON: {EXAMPLE}")]
 ClassesOption = Annotated[str | None, typer.Option(help="classes that are forest: 111,112")]
-_HEADINGS: Final = (
-    "raster", "version", "kind", "product", "taken on", "unit", "cells", "with values", "licence",
-)  # fmt: skip
 DigestArgument = Annotated[str, typer.Argument(help="the SHA-256 of a registered raster")]
 
 
@@ -339,22 +337,13 @@ def _show(rows: list[Mapping[str, Any]], as_json: bool) -> None:
     if as_json:
         console.print_json(json.dumps(rows, ensure_ascii=False))
         return
-    table = Table(*_HEADINGS)
     for row in rows:
         grid, facts = row["grid"], row["facts"]
         share = "not read" if facts is None else _share(facts["statistics"])
-        table.add_row(
-            row["sha256"][:12],
-            str(row["version"]),
-            row["kind"],
-            row["product"],
-            row["taken_on"],
-            row["unit"],
-            f"{grid.get('width', '?')} x {grid.get('height', '?')}",
-            share,
-            row["licence"] or "unknown",
-        )
-    console.print(table)
+        cells = f"{grid.get('width', '?')} x {grid.get('height', '?')} cells, with values: {share}"
+        said = f"{row['kind']} {row['taken_on']}, {row['product']}, {row['unit']}, version {row['version']}"
+        text = f"{said}\n  {row['sha256']}\n  {cells}; licence: {row['licence'] or 'unknown'}"
+        console.print(escape(text), soft_wrap=True)
 
 
 def _share(statistics: Mapping[str, int]) -> str:

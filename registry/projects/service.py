@@ -597,6 +597,16 @@ def load_project(session: Session, project: str) -> Project:
     return row
 
 
+def find_project(session: Session, name: str) -> Project:
+    """The project of this id, or of this number (`NotFound`)."""
+    found = session.get(Project, name)
+    if found is None and name.isascii() and name.isdigit() and len(name) < 10:
+        found = session.scalar(sa.select(Project).where(Project.number == int(name)))
+    if found is None:
+        raise NotFound(kind="project", id=name[:100])
+    return found
+
+
 def load_period(session: Session, period: str) -> MonitoringPeriod:
     row = session.get(MonitoringPeriod, period)
     if row is None:

@@ -206,3 +206,17 @@ def test_an_anchor_is_begun_when_asked_for_and_refuses_an_old_home(
     restored = ("--home", str(tmp_path / "restored"))
     status, said = line("restore", str(tmp_path / "full.tar.gz"), *restored, "--nothing-newer")
     assert (status, "refused database_behind_log" in said) == (2, True), said
+
+
+def test_help_keeps_what_stands_in_brackets(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "[default: the root of the log's last checkpoint]" in line("plots", "design", "--help")[1]
+
+
+def test_a_project_that_is_not_there_is_named_where_plots_are_designed(
+    home: Path, line: Line, tmp_path: Path
+) -> None:
+    status, said = line(
+        "plots", "design", "--project", "7", "--out", str(tmp_path / "d"), "--home", str(home)
+    )
+    assert (status, "not_found" in said) == (2, True)

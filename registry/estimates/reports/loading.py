@@ -62,7 +62,7 @@ from registry.parcels.public import masked_among, public_outline
 from registry.programmes.service import load_programme
 from registry.projects.models import MonitoringPeriod, Project
 from registry.projects.rules import DEAD_PERIODS
-from registry.projects.service import load_period, load_project, project_periods
+from registry.projects.service import find_project, load_period, load_project, project_periods
 from registry.settings import Home
 
 
@@ -112,7 +112,7 @@ def reported_run(session: Session, name: str, period: str | None = None) -> Esti
     run = session.get(EstimateRun, name)
     if run is not None:
         return run
-    return run_of_project(session, _project(session, name), period)
+    return run_of_project(session, find_project(session, name), period)
 
 
 def run_of_project(session: Session, project: Project, period: str | None = None) -> EstimateRun:
@@ -125,15 +125,6 @@ def run_of_project(session: Session, project: Project, period: str | None = None
     if not estimated:
         raise NothingToReport(project=project.id)
     return load_run(session, str(max(estimated, key=lambda one: (one.to_on, one.entry_index)).run_id))
-
-
-def _project(session: Session, name: str) -> Project:
-    found = session.get(Project, name)
-    if found is None and name.isascii() and name.isdigit() and len(name) < 10:
-        found = session.scalar(sa.select(Project).where(Project.number == int(name)))
-    if found is None:
-        raise NotFound(kind="project", id=name[:100])
-    return found
 
 
 # ---- the report --------------------------------------------------------------------------------------------
