@@ -18,7 +18,7 @@ from shapely.errors import ShapelyError
 from shapely.geometry import shape
 
 from geo.errors import GeoRefusal
-from geo.polygon import canonical, digest
+from geo.polygon import canonical, digest, polygonal
 from geo.work import Progress
 from ledger.canonical import JsonValue
 from ledger.commitment import verify_commitment
@@ -140,7 +140,8 @@ def recompute_bundle(
     """Compute a bundle's run again with nothing else, and hold its record to the log's entry.
 
     `vkey` is the log's key, got elsewhere, and asks for an entry of that log; without it the bundle's own is
-    used, which shows no more than that entry and record belong together. Raises `BundleRefused`, `RecordMalformed`, what `compute` raises.
+    used, which shows no more than that entry and record belong together. Raises `BundleRefused`,
+    `RecordMalformed`, what `compute` raises.
     """
     record = bundle.record
     found = recompute(record.text, bundle.resolve, tables=bundle.tables(), cover=cover, progress=progress)
@@ -245,7 +246,8 @@ def _drawn(document: object) -> Iterator[tuple[int, str]]:
     features = document.get("features") if isinstance(document, dict) else None
     for feature in features if isinstance(features, list) else []:
         try:
-            yield int(feature["properties"]["number"]), digest(canonical(shape(feature["geometry"])))
+            outline = canonical(polygonal(shape(feature["geometry"])))
+            yield int(feature["properties"]["number"]), digest(outline)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, ShapelyError, GeoRefusal):
             continue  # found missing
 

@@ -18,7 +18,6 @@ from registry.projects.models import MonitoringPeriod, Project
 from registry.settings import Home
 from registry.transparency.trace import find_serial, homes_of
 
-
 VOUCHED: Final = {
     "key_given": "the record is held to the log's entry by the key that was given",
     "key_of_bundle": "the record is held to an entry by the bundle's own key: give the log's with --vkey",
