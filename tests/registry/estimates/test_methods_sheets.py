@@ -69,6 +69,7 @@ REFUSED: dict[str, tuple[bytes, str, str]] = {
     "nothing at all": (b"", "method_not_json", ""),
     "cut off": (b'{"name": "x", "inputs": {', "method_not_json", ""),
     "not UTF-8": ('{"name": "竹林"}'.encode("gb18030"), "method_not_json", ""),
+    "half a surrogate pair": (b'{"name": "\\ud800", "inputs": {}}', "method_not_json", ""),
     "nested without end": (b"[" * 100_000, "method_not_json", ""),
     "a number of five thousand digits": (b"[" + b"9" * 5000 + b"]", "method_not_json", ""),
     "an empty list": (b"[]", "method_nothing_to_calculate", ""),

@@ -63,13 +63,25 @@ def calculate_sheet(
 def read_sheet(raw: bytes) -> Any:
     """JSON as its standard has it: no key twice, no NaN, UTF-8."""
     try:
-        return json.loads(raw.decode("utf-8-sig"), object_pairs_hook=_unique, parse_constant=_constant)
+        sheet = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=_unique, parse_constant=_constant)
+        _check_text(raw, sheet)
+        return sheet
     except UnicodeDecodeError:
         raise SheetNotJson(reason="it is not UTF-8") from None
     except RecursionError:
         raise SheetNotJson(reason="it is nested too deeply") from None
     except ValueError as fault:
         raise SheetNotJson(reason=str(fault)[:_SHOWN]) from None
+
+
+def _check_text(raw: bytes, sheet: object) -> None:
+    """Half a pair of UTF-16 (`\\ud800`) is no character: nobody could be answered with it (`SheetNotJson`)."""
+    if b"\\u" not in raw:
+        return
+    try:
+        json.dumps(sheet, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise SheetNotJson(reason="it has half a surrogate pair") from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
