@@ -75,7 +75,7 @@ def read_sheet(raw: bytes) -> Any:
 
 
 def _check_text(raw: bytes, sheet: object) -> None:
-    """Half a pair of UTF-16 (`\\ud800`) is no character: nobody could be answered with it (`SheetNotJson`)."""
+    """Half a pair of UTF-16 (`\\ud800`) is no character, and no answer could hold it (`SheetNotJson`)."""
     if b"\\u" not in raw:
         return
     try:
