@@ -130,13 +130,21 @@ def test_files_of_ones_own_are_needed_all_three(tanhui: Tanhui, tmp_path: Path) 
 
 
 def test_the_demo_runs_on_real_land_and_real_rasters(test_data: Path, tanhui: Tanhui, tmp_path: Path) -> None:
-    """A real forest outline over two real 30 m rasters, read as densities; only the plots are invented."""
+    """A real outline over two real 30 m rasters, their numbers read as densities; plots are invented."""
     real = test_data / "rasters" / "hispaniola"
     outline = real / "gfw_sample.gpkg"
     plots = _plots_inside(outline, tmp_path / "plots.csv")
     start = real / "Hansen_GFC-2023-v1.11_treecover2000_20N_080W.tif"
-    end = real / "gfw_forest_carbon_gross_emissions_Mg_CO2e_px_20N_080W.tif"
+    end = tmp_path / "end.tif"
+    per_pixel = real / "gfw_forest_carbon_gross_emissions_Mg_CO2e_px_20N_080W.tif"
     folder = tmp_path / "demo"
+
+    refused = tanhui(
+        "demo", "--once", folder, "--parcels", outline, "--agb", start, per_pixel, "--plots", plots
+    )
+    assert (refused.returncode, "raster_unit_contradicted" in refused.stderr) == (2, True), refused.stderr
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copyfile(per_pixel, end)
 
     done = tanhui("demo", "--once", folder, "--parcels", outline, "--agb", start, end, "--plots", plots)
 
@@ -154,7 +162,7 @@ def _plots_inside(outline: Path, target: Path) -> Path:
         table = csv.writer(file)
         table.writerow(PLOT_COLUMNS.split(","))
         for n in range(12):
-            place = (f"{inside.x + n * 1e-4:.7f}", f"{inside.y:.7f}")
+            place = (f"{inside.x + n % 4 * 3e-4:.7f}", f"{inside.y + n // 4 * 3e-4:.7f}")
             growth = (date(2020, 1, 10), 60 + n, date(2024, 12, 20), 80 + n + n % 4)
             table.writerow([f"p{n}", "", "masson_pine", *place, 0.06, *growth])
     return target
