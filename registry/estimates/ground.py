@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from geo.coverage import Coverage
 from geo.crs import Polygonal
@@ -22,7 +21,15 @@ from geo.errors import RasterDoesNotCover
 from geo.pixels import PixelTable, eligible, sample_parcels
 from geo.ragged import Flags
 from geo.raster import Grid, RasterSource
-from ledger.canonical import JsonValue
+from registry.estimates.ground_change import (
+    DENSITIES,
+    M2_PER_HA,
+    Floats,
+    Sums,
+    change_of,
+    credited_share,
+    deviations_of,
+)
 from registry.estimates.inputs import (
     ELIGIBLE_SHARE,
     ERRORS_OF,
@@ -32,26 +39,19 @@ from registry.estimates.inputs import (
     forest_classes,
 )
 from registry.estimates.methods import (
-    ChangeSums,
     ParameterSet,
     RasterChange,
     RasterStock,
-    raster_change,
     raster_stock_of_sums,
 )
 from registry.estimates.methods.parameters import RootsAndCarbon
 from registry.estimates.rules import (
     NoEligibleLand,
     RasterValuesWrong,
-    RecordMalformed,
 )
-from registry.programmes.rules import MILLION
 
 CM2_PER_M2: Final = 10_000
 CM2_PER_HA: Final = 100_000_000
-M2_PER_HA: Final = 10_000
-KG_PER_T: Final = 1000
-DENSITIES: Final = ("agb_start", "agb_end")
 _INSIDE: Final = 1 - 1e-7
 
 
@@ -108,20 +108,10 @@ class Ground:
         return means
 
 
-Floats = NDArray[np.float64]
-
 Cover = Callable[[Sequence[Polygonal], Sequence[str], Grid], Coverage]
 """Coverage of outlines, named by their digests, on a grid: `CoverageStore.coverage` of a home, or of a folder
 that goes when the work is done.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Correlation:
-    """How errors of pixels go together (E-R2): in space, and between the two dates. 0 to 1."""
-
-    rho_space: float
-    rho_time: float
 
 
 @contextmanager
@@ -156,7 +146,7 @@ def measure(
     _require_inside(parcels, coverage)
     table = sampled(coverage, inputs, rasters)
     weight = table.weight_m2 * _eligible_share(inputs, table)
-    deviations = {name: _deviations(inputs, table, name) for name in DENSITIES}
+    deviations = {name: deviations_of(inputs, table, name) for name in DENSITIES}
     mask: Flags = weight > 0
     seen = mask & table.all_valid(*DENSITIES, *(name for name in ERRORS_OF.values() if name in rasters))
     _require_deviations(parcels, table, seen, deviations)
@@ -166,7 +156,7 @@ def measure(
     _require_measured(parcels, grounds)
     if not any(ground.eligible_cm2 for ground in grounds):
         raise NoEligibleLand()
-    change, hectares = _change(inputs, sums, deviations, factors, parameters)
+    change, hectares = change_of(inputs, sums, deviations, factors, parameters)
     everything = math.fsum(ground.eligible_cm2 / CM2_PER_HA for ground in grounds)
     return Ground(grounds, change, min(hectares / everything, 1.0))
 
@@ -205,37 +195,6 @@ def _eligible_share(inputs: RunInputs, table: PixelTable) -> Floats:
             raise _values_wrong(inputs.parcels, table, name, ELIGIBLE_SHARE, int(wrong[0]))
         share = np.minimum(share, given)
     return share
-
-
-def _deviations(inputs: RunInputs, table: PixelTable, density: str) -> Floats:
-    """Standard deviation of each entry's density, t/ha: its raster's, or by the statement's error model."""
-    error = ERRORS_OF[density]
-    if inputs.has_raster(error):
-        return table.values[error].astype(np.float64)
-    model = inputs.raster(density).error_model or {}
-    if model.get("kind") == "relative_ppm":
-        return np.abs(table.values[density].astype(np.float64)) * (_whole(model, "ppm") / MILLION)
-    return np.full(len(table.pixel), _whole(model, "kg_ha") / KG_PER_T)
-
-
-def _whole(model: Mapping[str, JsonValue], name: str) -> int:
-    value = model.get(name)
-    if type(value) is not int:
-        raise RecordMalformed(reason=f"an error model has no whole number as {name}")
-    return value
-
-
-def _correlation(inputs: RunInputs, parameters: ParameterSet) -> Correlation:
-    """What the statements of the densities say of their errors; the larger in space, the smaller in time,
-    which is never too favourable. The method's own figures where they say nothing.
-    """
-    models = [inputs.raster(name).error_model or {} for name in DENSITIES]
-
-    def said(name: str, choose: Callable[[list[int]], int]) -> float:
-        values = [_whole(model, f"{name}_ppm") for model in models if f"{name}_ppm" in model]
-        return choose(values) / MILLION if len(values) == len(models) else parameters.setting(name)
-
-    return Correlation(said("rho_space", max), said("rho_time", min))
 
 
 # ---- refusals ----------------------------------------------------------------------------------------------
@@ -282,27 +241,6 @@ def _require_measured(parcels: Sequence[ParcelInput], grounds: Sequence[ParcelGr
 # ---- sums --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """Entries of all parcels with their eligible ground (m2): `mask` where there is some, `seen` where that
-    has values.
-    """
-
-    table: PixelTable
-    weight_m2: Floats
-    mask: Flags
-    seen: Flags
-
-    def ground(self, chosen: Flags) -> Floats:
-        """Square metres of the chosen entries of each parcel."""
-        return self.table.sums(np.where(chosen, self.weight_m2, 0.0))
-
-    def values(self, chosen: Flags, name: str) -> Floats:
-        """Sum of square metres x value over the chosen entries of each parcel."""
-        values = self.table.values[name].astype(np.float64)
-        return self.table.sums(np.where(chosen, self.weight_m2 * values, 0.0))
-
-
 def _parcel_grounds(
     parcels: Sequence[ParcelInput],
     sums: Sums,
@@ -334,67 +272,12 @@ def _parcel_grounds(
             eligible_cm2=_credited_cm2(parcel, float(eligible_m2[n]), float(table.area_m2[n])),
             start=stock(n, "agb_start"),
             end=stock(n, "agb_end"),
-            measured_ha=float(seen_m2[n]) / M2_PER_HA * _credited_share(parcel),
-            delta_t=float(delta_t[n]) * _credited_share(parcel),
+            measured_ha=float(seen_m2[n]) / M2_PER_HA * credited_share(parcel),
+            delta_t=float(delta_t[n]) * credited_share(parcel),
         )
         for n, parcel in enumerate(parcels)
     )
 
 
-def _credited_share(parcel: ParcelInput) -> float:
-    """The part of a parcel's ground that its claim is credited with; slivers of earlier claims are left out
-    evenly.
-    """
-    return parcel.credited_cm2 / parcel.area_cm2
-
-
 def _credited_cm2(parcel: ParcelInput, eligible_m2: float, area_m2: float) -> int:
     return min(round(parcel.credited_cm2 * (eligible_m2 / area_m2)), parcel.credited_cm2)
-
-
-def _change(
-    inputs: RunInputs,
-    sums: Sums,
-    deviations: Mapping[str, Floats],
-    factors: Sequence[RootsAndCarbon],
-    parameters: ParameterSet,
-) -> tuple[RasterChange, float]:
-    """E-R2 over all parcels, and the hectares it was summed on.
-
-    Each entry's dry matter is turned into carbon by its stand type first, so the sums are tC and E-R2's own
-    factors are 1. Neighbours share the pixels on their border, whose error is one error: weights of one
-    pixel are added before it is squared.
-    """
-    table, entries = sums.table, np.flatnonzero(sums.seen)
-    correlation = _correlation(inputs, parameters)
-    owner = table.parcel_of_pixel()[entries]
-    credited = np.array([_credited_share(parcel) for parcel in inputs.parcels])
-    carbon = np.array([(1 + one.root_shoot) * one.carbon_fraction for one in factors])
-    hectares = sums.weight_m2[entries] / M2_PER_HA * credited[owner]
-    tonnes = hectares * carbon[owner]
-    start, end = (table.values[name][entries].astype(np.float64) for name in DENSITIES)
-    pixel, first, merged = np.unique(table.pixel[entries], return_index=True, return_inverse=True)
-    weight = np.bincount(merged, tonnes, minlength=len(pixel))
-    chosen = entries[first]
-    one, other = (deviations[name][chosen] for name in DENSITIES)
-    error = weight * _deviation(one, other, correlation.rho_time)
-    added = ChangeSums(
-        area_ha=math.fsum(hectares),
-        delta_t=math.fsum(tonnes * (end - start)),
-        error_t=math.fsum(error),
-        error_squared_t2=math.fsum(error * error),
-    )
-    change = raster_change(
-        added,
-        rho_space=correlation.rho_space,
-        z_value=parameters.setting("z_value"),
-        root_shoot=0.0,
-        carbon_fraction=1.0,
-    )
-    return change, added.area_ha
-
-
-def _deviation(first: Floats, second: Floats, rho_time: float) -> Floats:
-    variance = first**2 + second**2 - 2 * rho_time * first * second
-    deviation: Floats = np.sqrt(np.maximum(variance, 0.0))
-    return deviation
