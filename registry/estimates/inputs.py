@@ -12,6 +12,7 @@ from datetime import date
 from typing import Any, Final, TypeVar
 
 from ledger.canonical import JsonValue, encode
+from registry.estimates.inputs_checks import nonsense
 from registry.estimates.methods import MethodVersion, RiskMode, method_version
 from registry.estimates.plain import plain
 from registry.estimates.rasters import FOREST_CLASSES
@@ -235,10 +236,13 @@ class RunInputs:
         try:
             read = cls._read(_exactly(RunInputs, document, version), version)
             complete = _complete(read.rasters) and read.days > 0
+            wrong = nonsense(read)
         except (TypeError, ValueError, AttributeError) as fault:
             raise RecordMalformed(reason="its inputs are of other types") from fault
         if not complete:
             raise RecordMalformed(reason="its rasters or its period are not those of a run")
+        if wrong is not None:
+            raise RecordMalformed(reason=f"of its inputs cannot be: {wrong}")
         return read
 
     @classmethod

@@ -428,6 +428,41 @@ def test_inputs_of_another_shape_are_refused(run: RunRecord, name: str, value: A
         _ = RunRecord(encode(document).decode()).inputs
 
 
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"project_emissions_kg": -1_000_000}, "project_emissions_kg"),
+        ({"leakage_kg": "nan"}, "leakage_kg"),
+        ({"terms": {"baseline_ppm": -5_000_000}}, "terms.baseline_ppm"),
+        ({"plots": {"measurement": "../../etc"}}, "plots.measurement"),
+        ({"rasters": {"band": "1"}}, "rasters.agb_start.band"),
+        ({"parcels": {"area_cm2": 0}}, "parcels.1"),
+        ({"parcels": {"credited_cm2": 10**15}}, "parcels.1"),
+        ({"parcels": {"credited_cm2": True}}, "parcels.1"),
+        ({"parcels": {"number": 2}}, "twice"),
+    ],
+)
+def test_inputs_that_no_run_can_have_are_refused(run: RunRecord, changed: dict[str, Any], named: str) -> None:
+    document = json.loads(run.text)
+    for name, value in changed.items():
+        held = document["inputs"][name]
+        if isinstance(value, dict):
+            (held[0] if isinstance(held, list) else held).update(value)
+        else:
+            document["inputs"][name] = value
+    with pytest.raises(RecordMalformed) as refused:
+        _ = RunRecord(encode(document).decode()).inputs
+    assert named in str(refused.value.facts["reason"])
+
+
+def test_a_parcel_that_is_counted_twice_is_refused(run: RunRecord) -> None:
+    document = json.loads(run.text)
+    parcels = document["inputs"]["parcels"]
+    parcels.append({**parcels[0], "number": 99})
+    with pytest.raises(RecordMalformed, match="twice"):
+        _ = RunRecord(encode(document).decode()).inputs
+
+
 def test_a_file_that_changed_on_the_way_is_refused(villages: Given, tmp_path: Path) -> None:
     other = tmp_path / "plots.csv"
     other.write_bytes(villages.files["plots"].read_bytes() + b"\n")
