@@ -25,6 +25,7 @@ from registry.estimates.ground_change import (
     DENSITIES,
     M2_PER_HA,
     Floats,
+    MeasuredChange,
     Sums,
     change_of,
     credited_share,
@@ -78,11 +79,15 @@ class ParcelGround:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """All parcels; `change` is E-R2 over them together, in carbon (tC where E-R2 says dry matter)."""
+    """All parcels; `measured` is E-R2 over them together, in carbon (tC where E-R2 says dry matter)."""
 
     parcels: tuple[ParcelGround, ...]
-    change: RasterChange
+    measured: MeasuredChange
     valid_area_share: float
+
+    @property
+    def change(self) -> RasterChange:
+        return self.measured.change
 
     @property
     def eligible_cm2(self) -> int:
@@ -156,9 +161,9 @@ def measure(
     _require_measured(parcels, grounds)
     if not any(ground.eligible_cm2 for ground in grounds):
         raise NoEligibleLand()
-    change, hectares = change_of(inputs, sums, deviations, factors, parameters)
+    measured = change_of(inputs, sums, deviations, factors, parameters)
     everything = math.fsum(ground.eligible_cm2 / CM2_PER_HA for ground in grounds)
-    return Ground(grounds, change, min(hectares / everything, 1.0))
+    return Ground(grounds, measured, min(measured.area_ha / everything, 1.0))
 
 
 def sampled(coverage: Coverage, inputs: RunInputs, rasters: Mapping[str, RasterSource]) -> PixelTable:

@@ -95,14 +95,27 @@ def _correlation(inputs: RunInputs, parameters: ParameterSet) -> Correlation:
     return Correlation(said("rho_space", max), said("rho_time", min))
 
 
+@dataclass(frozen=True, slots=True)
+class MeasuredChange:
+    """E-R2 over all parcels, the hectares it was summed on, and the sums of each parcel in tC.
+
+    A pixel on the border of several parcels has one error, which stands with the first of them.
+    """
+
+    change: RasterChange
+    area_ha: float
+    rho_space: float
+    parts: tuple[ChangeSums, ...]
+
+
 def change_of(
     inputs: RunInputs,
     sums: Sums,
     deviations: Mapping[str, Floats],
     factors: Sequence[RootsAndCarbon],
     parameters: ParameterSet,
-) -> tuple[RasterChange, float]:
-    """E-R2 over all parcels, and the hectares it was summed on.
+) -> MeasuredChange:
+    """E-R2 over all parcels.
 
     Each entry's dry matter is turned into carbon by its stand type first, so the sums are tC and E-R2's own
     factors are 1. Neighbours share the pixels on their border, whose error is one error: weights of one
@@ -134,7 +147,18 @@ def change_of(
         root_shoot=0.0,
         carbon_fraction=1.0,
     )
-    return change, added.area_ha
+    owned = owner[first]
+    parts = _parts(
+        np.bincount(owner, hectares, minlength=len(factors)),
+        np.bincount(owner, tonnes * (end - start), minlength=len(factors)),
+        np.bincount(owned, error, minlength=len(factors)),
+        np.bincount(owned, error * error, minlength=len(factors)),
+    )
+    return MeasuredChange(change, added.area_ha, correlation.rho_space, parts)
+
+
+def _parts(*sums: Floats) -> tuple[ChangeSums, ...]:
+    return tuple(ChangeSums(*map(float, one)) for one in zip(*sums, strict=True))
 
 
 def _deviation(first: Floats, second: Floats, rho_time: float) -> Floats:

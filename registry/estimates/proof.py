@@ -30,6 +30,7 @@ from registry.estimates.methods import (
 from registry.estimates.methods.bamboo import Saturation, saturated_tco2e
 from registry.estimates.methods.constants import C_TO_CO2
 from registry.estimates.methods.montecarlo import ChainTerms, second_opinion
+from registry.estimates.methods.montecarlo_raster import raster_opinion
 from registry.estimates.methods.parameters import sha256_hex
 from registry.estimates.methods.plot_checks import check_plots
 from registry.estimates.methods.version import Biomass
@@ -154,6 +155,19 @@ def opinion(work: Work, ground: Ground, proof: Proof, chain: Chain) -> JsonValue
         chain=terms,
         seed_sha256=inputs.digest(),
         reliability=method.parameters.setting("reliability"),
+    )
+    return plain(drawn.to_json())
+
+
+def raster_second_opinion(work: Work, ground: Ground) -> JsonValue:
+    """E-R2 drawn beside its formula; seeded by the digest of the inputs."""
+    measured = ground.measured
+    drawn = raster_opinion(
+        measured.parts,
+        rho_space=measured.rho_space,
+        se_t=measured.change.se_agb_t,
+        z_value=work.method.parameters.setting("z_value"),
+        seed_sha256=work.inputs.digest(),
     )
     return plain(drawn.to_json())
 

@@ -33,7 +33,7 @@ from registry.estimates.methods import Mark, MethodVersion, RowUse, method_versi
 from registry.estimates.methods.constants import C_TO_CO2
 from registry.estimates.parameter_rows import rows_used
 from registry.estimates.plain import plain
-from registry.estimates.proof import Work, findings, opinion, prove, proven, screened
+from registry.estimates.proof import Work, findings, opinion, prove, proven, raster_second_opinion, screened
 from registry.estimates.rasters import checked
 from registry.estimates.run_record import RECORD_VERSION, RunRecord
 
@@ -119,17 +119,25 @@ def _record(work: Work, ground: Ground, change: Change, chain: Chain) -> RunReco
         },
         "chain": lines(inputs, change, chain),
         "evidence": change.evidence,
-        "screening": {
-            **_object(plain(ground.change)),
-            "valid_area_share": plain(ground.valid_area_share),
-            "sums_in": "tC; E-R2 over carbon, because each stand type has its own factors",
-        },
+        "screening": _screening(work, ground),
         "rows_to_attest": [_object(plain(row)) for row in _rows(inputs, method)],
         "software": software(inputs.record_version),
     }
     if inputs.record_version > 1:
         document |= _method_facts(inputs, method)
     return RunRecord(encode(document).decode())
+
+
+def _screening(work: Work, ground: Ground) -> dict[str, JsonValue]:
+    """What the rasters alone say; since version 2 with the drawn errors beside the formula's."""
+    told: dict[str, JsonValue] = {
+        **_object(plain(ground.change)),
+        "valid_area_share": plain(ground.valid_area_share),
+        "sums_in": "tC; E-R2 over carbon, because each stand type has its own factors",
+    }
+    if work.inputs.record_version > 1:
+        told["second_opinion"] = raster_second_opinion(work, ground)
+    return told
 
 
 def software(record_version: int = RECORD_VERSION) -> dict[str, JsonValue]:

@@ -80,7 +80,11 @@ class Check:
         return abs(self.drawn - self.formula) <= self.allowed
 
     def to_json(self) -> dict[str, str]:
-        return {"formula": _text(self.formula), "drawn": _text(self.drawn), "allowed": _text(self.allowed)}
+        return {
+            "formula": figure_text(self.formula),
+            "drawn": figure_text(self.drawn),
+            "allowed": figure_text(self.allowed),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +124,21 @@ class SecondOpinion:
             "draws": self.draws,
             "agrees": self.agrees,
             "checks": {name: check.to_json() for name, check in self.checks.items()},
-            "mean_tc_ha": _text(self.mean_tc_ha),
-            "se_tc_ha": _text(self.se_tc_ha),
-            "uncertainty_pct": None if self.uncertainty_pct is None else _text(self.uncertainty_pct),
-            "change_quantiles_tco2e": _quantile_texts(self.change_quantiles_t),
-            "net_quantiles_tco2e": _quantile_texts(self.net_quantiles_t),
-            "kg_quantiles": _quantile_texts(self.kg_quantiles),
-            "kg_mean": _text(self.kg_mean),
-            "refused_share": _text(self.refused_share),
+            "mean_tc_ha": figure_text(self.mean_tc_ha),
+            "se_tc_ha": figure_text(self.se_tc_ha),
+            "uncertainty_pct": None if self.uncertainty_pct is None else figure_text(self.uncertainty_pct),
+            "change_quantiles_tco2e": quantile_texts(self.change_quantiles_t),
+            "net_quantiles_tco2e": quantile_texts(self.net_quantiles_t),
+            "kg_quantiles": quantile_texts(self.kg_quantiles),
+            "kg_mean": figure_text(self.kg_mean),
+            "refused_share": figure_text(self.refused_share),
             "p_true_below_credited": (
-                None if self.p_true_below_credited is None else _text(self.p_true_below_credited)
+                None if self.p_true_below_credited is None else figure_text(self.p_true_below_credited)
             ),
-            "histogram_tco2e": {"from": _text(self.histogram_from_t), "to": _text(self.histogram_to_t)},
+            "histogram_tco2e": {
+                "from": figure_text(self.histogram_from_t),
+                "to": figure_text(self.histogram_to_t),
+            },
             "histogram_counts": list(self.histogram),
         }
 
@@ -180,7 +187,7 @@ def second_opinion(
     kilograms, refused = _issued_kg(true * tonnes, change.t_value * change.se_tc_ha * tonnes, chain)
     net = _net(true * tonnes, chain)
     below = None if chain.credited_t is None else float(np.mean(net < chain.credited_t))
-    low, high, counts = _histogram(true * tonnes)
+    low, high, counts = histogram_of(true * tonnes)
     return SecondOpinion(
         seed_sha256=seed_sha256,
         draws=count,
@@ -188,9 +195,9 @@ def second_opinion(
         se_tc_ha=float(means.std()),
         uncertainty_pct=u_pct,
         checks=_checks(means, half, calibrated, tonnes, chain),
-        change_quantiles_t=_quantiles(true * tonnes),
-        net_quantiles_t=_quantiles(net),
-        kg_quantiles=_quantiles(kilograms),
+        change_quantiles_t=quantiles_of(true * tonnes),
+        net_quantiles_t=quantiles_of(net),
+        kg_quantiles=quantiles_of(kilograms),
         kg_mean=float(kilograms.mean()),
         refused_share=float(refused.mean()),
         p_true_below_credited=below,
@@ -392,24 +399,24 @@ def _half_width(values: Floats, reliability: float) -> float:
     return float(high - low) / 2
 
 
-def _quantiles(values: Floats) -> dict[float, float]:
+def quantiles_of(values: Floats) -> dict[float, float]:
     found = np.quantile(values, QUANTILES)
     return {level: float(value) for level, value in zip(QUANTILES, found, strict=True)}
 
 
-def _quantile_texts(quantiles: Mapping[float, float]) -> dict[str, str]:
-    return {f"{level:g}": _text(value) for level, value in quantiles.items()}
+def quantile_texts(quantiles: Mapping[float, float]) -> dict[str, str]:
+    return {f"{level:g}": figure_text(value) for level, value in quantiles.items()}
 
 
-def _histogram(values: Floats) -> tuple[float, float, tuple[int, ...]]:
+def histogram_of(values: Floats) -> tuple[float, float, tuple[int, ...]]:
     """Counts between the thousandths at both ends; what lies further out is counted at the ends."""
-    low, high = (float(_text(float(value))) for value in np.quantile(values, [0.001, 0.999]))
+    low, high = (float(figure_text(float(value))) for value in np.quantile(values, [0.001, 0.999]))
     if high <= low:
         low, high = low - 0.5, high + 0.5
     counts, _ = np.histogram(np.clip(values, low, high), bins=BINS, range=(low, high))
     return low, high, tuple(int(count) for count in counts)
 
 
-def _text(value: float) -> str:
+def figure_text(value: float) -> str:
     """Six digits, without an exponent."""
     return f"{Decimal(f'{value + 0.0:.6g}'):f}"

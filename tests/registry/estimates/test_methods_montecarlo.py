@@ -301,7 +301,9 @@ def test_raster_errors_drawn_by_parcel_have_the_error_of_all_pixels_together(
     formula = raster_change(
         add_sums(parts), rho_space=rho_space, z_value=1.645, root_shoot=0.2, carbon_fraction=0.5
     )
-    told = raster_opinion(parts, rho_space=rho_space, se_t=formula.se_agb_t, seed_sha256=seed("raster"))
+    told = raster_opinion(
+        parts, rho_space=rho_space, se_t=formula.se_agb_t, z_value=1.645, seed_sha256=seed("raster")
+    )
     assert told.agrees, told
     assert told.se_t == pytest.approx(formula.se_agb_t, rel=0.03)
     assert told.delta_t == pytest.approx(formula.delta_agb_t, abs=5 * formula.se_agb_t / 100)
@@ -310,7 +312,8 @@ def test_raster_errors_drawn_by_parcel_have_the_error_of_all_pixels_together(
 def test_a_raster_error_without_its_common_part_is_caught() -> None:
     parts = [change_sums(pixels, 0.0) for pixels in parcels_of_pixels()]
     alone = math.sqrt(sum(part.error_squared_t2 for part in parts))
-    assert not raster_opinion(parts, rho_space=0.3, se_t=alone, seed_sha256=seed("raster")).agrees
+    told = raster_opinion(parts, rho_space=0.3, se_t=alone, z_value=1.645, seed_sha256=seed("raster"))
+    assert not told.checks["se_tc"].agrees and not told.checks["half_width_tc"].agrees
 
 
 def test_dates_that_err_each_for_itself_never_err_more_than_the_formula_says() -> None:
