@@ -38,6 +38,7 @@ from registry.estimates.inputs import (
     TermsInput,
     method_inputs,
 )
+from registry.estimates.kept_shares import kept_shares
 from registry.estimates.methods import method_version
 from registry.estimates.methods.plot_files import READER
 from registry.estimates.models import EstimateRun, PreparedRun, RasterStatement, RunParcel
@@ -156,7 +157,7 @@ def prepare_run(
         record = None if kept is None else RunRecord(kept.record)
         copies = _copies(session, home, case.inputs)
     if record is None:
-        cover = partial(CoverageStore(home.coverage).coverage, workers=workers, progress=progress)
+        cover = partial(kept_shares, CoverageStore(home.coverage), workers=workers, progress=progress)
         files = _paths(home, case.inputs)
         record = compute(case.inputs, case.outlines, files, cover, progress, sound(copies))
         if keep:

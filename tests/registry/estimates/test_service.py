@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from geo.coverage import array_names, cover_parcels
 from geo.coverage_store import CoverageStore
 from geo.errors import RasterDoesNotCover, RasterGridMismatch
+from geo.kept import Kept, keep
 from geo.raster import Grid
 from ledger.canonical import encode
 from registry.accounts.service import NotFound
@@ -27,6 +29,7 @@ from registry.estimates.rules import (
 from registry.estimates.service import (
     EstimatePeriod,
     RunRasters,
+    load_case,
     load_record,
     load_run,
     period_runs,
@@ -247,6 +250,26 @@ def compute_again(forest: Forest, command: EstimatePeriod) -> str:
     return prepare_run(
         installation.database, installation.home, forest.owner.organisation, command, keep=False
     ).record.text
+
+
+def test_shares_that_somebody_planted_with_right_digests_move_no_kilogram(forest: Forest) -> None:
+    command = forest.command(plots_text())
+    honest = compute_again(forest, command)
+    home = forest.land.people.installation.home
+    (shard,) = home.coverage.glob("*/*.shares")
+    with_digests = Kept(shard)
+    arrays = {name: with_digests.array(name).copy() for name in (*array_names(), "keys")}
+    arrays["cell_share"] = arrays["cell_share"][::-1]  # the same sum, over other cells
+    keep(shard, with_digests.facts, arrays)
+    believed = CoverageStore(home.coverage)
+    with forest.land.people.installation.database.read() as session:
+        case = load_case(session, command)
+    keys = [parcel.geometry_sha256 for parcel in case.inputs.parcels]
+    planted = believed.coverage(case.outlines, keys, GRID)
+    assert planted.cell_share.tobytes() != cover_parcels(case.outlines, GRID).cell_share.tobytes()
+    assert compute_again(forest, command) == honest
+    mended = CoverageStore(home.coverage).coverage(case.outlines, keys, GRID)
+    assert mended.cell_share.tobytes() == cover_parcels(case.outlines, GRID).cell_share.tobytes()
 
 
 def test_shares_of_cells_are_kept_and_leave_the_disk_with_an_outline_that_was_erased(forest: Forest) -> None:
