@@ -206,11 +206,15 @@ class DaskWorkers:
         name = f"{step or 'work'}-{uuid.uuid4().hex[:8]}"
         todo = iter(range(len(items)))
         begun: deque[_Begun] = deque()
+
+        def begin_more() -> None:
+            while self._room(begun) and (following := next(todo, None)) is not None:
+                begun.append(self._begin(packed((task, items[following])), expected, name, following))
+
         try:
             for number in range(len(items)):
-                while self._room(begun) and (following := next(todo, None)) is not None:
-                    begun.append(self._begin(packed((task, items[following])), expected, name, following))
-                result = self._awaited(begun[0], step, number, len(items))
+                begin_more()
+                result = self._awaited(begun[0], begin_more, step, number, len(items))
                 begun.popleft()
                 yield result
         finally:
@@ -232,11 +236,13 @@ class DaskWorkers:
             raise self._unreachable(error) from None
         return _Begun(size_bytes, future)
 
-    def _awaited(self, begun: _Begun, step: str, number: int, total: int) -> Any:
+    def _awaited(
+        self, begun: _Begun, meanwhile: Callable[[], None], step: str, number: int, total: int
+    ) -> Any:
         """The result of an item, however often it has to be begun again."""
         distributed = _library()
         try:
-            self._wait_for(begun.future)
+            self._wait_for(begun.future, meanwhile)
             done, value = unpacked(begun.future.result(timeout=_FETCH_S))
         except distributed.KilledWorker as error:
             count = error.allowed_failures + 1
@@ -248,8 +254,10 @@ class DaskWorkers:
             raise value
         return value
 
-    def _wait_for(self, future: Any) -> None:
-        """Until it is done, or has failed; not for longer than a cluster may be without workers."""
+    def _wait_for(self, future: Any, meanwhile: Callable[[], None]) -> None:
+        """Until it is done, or has failed; not for longer than a cluster may be without workers. Who joins it
+        meanwhile is given something to do.
+        """
         alone_since: float | None = None
         while True:
             with suppress(TimeoutError):
@@ -262,6 +270,7 @@ class DaskWorkers:
                 alone_since = now
             elif now - alone_since > self._wait_s:
                 raise self._without_workers()
+            meanwhile()
 
     def _give_up(self, begun: deque[_Begun]) -> None:
         if begun:

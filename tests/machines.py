@@ -19,7 +19,7 @@ from geo.cluster import DaskWorkers
 
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
 DASK: Final = (sys.executable, "-m", "dask")
-_LONGEST_S: Final = 60.0
+_LONGEST_S: Final = 240.0
 
 
 class Machines:

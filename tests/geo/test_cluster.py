@@ -7,9 +7,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,7 +53,8 @@ def machines() -> Iterator[Machines]:
 
 @pytest.fixture(scope="module")
 def cluster(machines: Machines) -> Iterator[DaskWorkers]:
-    with DaskWorkers(machines.address) as workers:
+    with DaskWorkers(machines.address, wait_s=PATIENCE_S) as workers:
+        workers._client.wait_for_workers(2, timeout=PATIENCE_S)
         yield workers
 
 
@@ -94,6 +98,42 @@ def wait_for(file: Path) -> None:
         time.sleep(0.02)
 
 
+@contextmanager
+def connected(
+    machines: Machines, cluster: DaskWorkers, **environment: str
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """One more worker, which the scheduler knows already; in the end it knows that there is none."""
+    before = workers_of_now(cluster)
+    worker = machines.worker(nanny=False, **environment)
+    try:
+        cluster._client.wait_for_workers(before + 1, timeout=PATIENCE_S)
+        yield worker
+    finally:
+        machines.end(worker)
+        end = time.monotonic() + PATIENCE_S
+        while workers_of_now(cluster) > before and time.monotonic() < end:
+            time.sleep(0.02)
+
+
+def workers_of_now(cluster: DaskWorkers) -> int:
+    return int(cluster._client.scheduler_info(n_workers=0)["n_workers"])
+
+
+@contextmanager
+def held_back(
+    cluster: DaskWorkers, task: Callable[[Any], Any], items: Sequence[Any], folder: Path
+) -> Iterator[Future[list[Any]]]:
+    """Work that goes on beside the test and does not end before it: `go` is said when the test is through,
+    whatever came of it.
+    """
+    with ThreadPoolExecutor(1) as beside:
+        found = beside.submit(lambda: list(cluster.map(task, items, step="chunks")))
+        try:
+            yield found
+        finally:
+            (folder / "go").touch()
+
+
 # ---- the same numbers --------------------------------------------------------------------------------------
 
 
@@ -115,11 +155,12 @@ def test_results_come_in_the_order_of_the_items_and_are_told(cluster: DaskWorker
 class Counted(Sequence[int]):
     """Items that know how many of them were taken."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
+        self.size = size
         self.taken = 0
 
     def __len__(self) -> int:
-        return 5_000
+        return self.size
 
     def __getitem__(self, at: int) -> int:  # type: ignore[override]
         self.taken = max(self.taken, at + 1)
@@ -127,7 +168,7 @@ class Counted(Sequence[int]):
 
 
 def test_a_province_is_not_sent_at_once(cluster: DaskWorkers) -> None:
-    items = Counted()
+    items = Counted(5_000)
     results = cluster.map(doubled, items)
     assert [next(results) for _ in range(3)] == [0, 2, 4]
     assert items.taken <= 10
@@ -143,19 +184,32 @@ def test_what_a_killed_worker_had_begun_is_done_by_another_with_the_same_bits(
     """It is killed while it is in the middle of an item: it has said so, and cannot go on before it dies."""
     chunks = [PARCELS[n : n + 25] for n in range(0, 300, 25)]
     expected = [cover_parcels(chunk, GRID).cell_share.tobytes() for chunk in chunks]
-    victim = machines.worker()
-    found: list[Coverage] = []
     task = partial(held, partial(cover_parcels, grid=GRID), tmp_path)
-    work = threading.Thread(target=lambda: found.extend(cluster.map(task, chunks, step="chunks")))
-    work.start()
-    wait_for(tmp_path / f"taken-{victim.pid}")
-    assert not found
-    machines.end(victim, signal.SIGKILL)
-    (tmp_path / "go").touch()
-    work.join(PATIENCE_S)
-    assert [coverage.cell_share.tobytes() for coverage in found] == expected
+    with connected(machines, cluster) as victim, held_back(cluster, task, chunks, tmp_path) as found:
+        wait_for(tmp_path / f"taken-{victim.pid}")
+        assert not found.done()
+        machines.end(victim, signal.SIGKILL)
+    assert [coverage.cell_share.tobytes() for coverage in found.result()] == expected
     takers = {file.name: len(file.read_text().split()) for file in tmp_path.glob("taken-*")}
     assert sum(takers.values()) > len(chunks), "what the victim had taken was taken again"
+
+
+def test_who_joins_during_a_long_item_is_given_work_at_once(
+    machines: Machines, cluster: DaskWorkers, tmp_path: Path
+) -> None:
+    """Two workers have two items each, of which none ends before the third has come."""
+    items, task = Counted(40), partial(held, doubled, tmp_path)
+    with DaskWorkers(machines.address) as others, held_back(others, task, items, tmp_path) as found:
+        while items.taken < 4 and not found.done():
+            time.sleep(0.02)
+        with connected(machines, cluster) as late:
+            wait_for(tmp_path / f"taken-{late.pid}")
+            while items.taken < 6 and not found.done():
+                time.sleep(0.02)
+            assert items.taken == 6
+            assert not found.done()
+            (tmp_path / "go").touch()
+            assert found.result(PATIENCE_S) == [2 * n for n in range(40)]
 
 
 @pytest.mark.slow
@@ -239,16 +293,11 @@ def test_a_worker_with_other_code_is_refused_before_it_does_anything(
     shutil.copytree(CHECKOUT / "geo", tmp_path / "geo", ignore=shutil.ignore_patterns("__pycache__"))
     with (tmp_path / "geo" / "crs.py").open("a") as file:
         file.write("\n# another release\n")
-    before = cluster._client.scheduler_info(n_workers=0)["n_workers"]
-    other = machines.worker(PYTHONPATH=f"{tmp_path}:{CHECKOUT}")
-    try:
-        cluster._client.wait_for_workers(before + 1, timeout=PATIENCE_S)
+    with connected(machines, cluster, PYTHONPATH=f"{tmp_path}:{CHECKOUT}"):
         with pytest.raises(ClusterDiffers) as early:
             DaskWorkers(machines.address)
         with pytest.raises(ClusterDiffers) as late:
             list(cluster.map(doubled, range(200)))
-    finally:
-        machines.end(other)
     for refusal in (early.value, late.value):
         assert refusal.facts["what"] == "code of geo"
         assert refusal.facts["ours"] == computing_with()["code of geo"] != refusal.facts["theirs"]
