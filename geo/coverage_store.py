@@ -16,7 +16,6 @@ import fcntl
 import os
 import secrets
 import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +45,7 @@ from geo.coverage_shards import (
 )
 from geo.crs import Polygonal
 from geo.errors import CoverageNotClosed, CoverageUnreadable
-from geo.kept import PARTIAL, keep
+from geo.kept import keep, remove_abandoned
 from geo.ragged import Ints
 from geo.raster import Grid
 from geo.work import Progress, Threads, Workers, workers_of
@@ -58,7 +57,6 @@ Outlines = Sequence[Polygonal] | Callable[[Ints], Sequence[Polygonal]]
 
 _MANY_SHARDS: Final = 64
 _TRIES: Final = 20
-_STALE_S: Final = 3_600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,14 +243,31 @@ class CoverageStore:
         count = 0
         for folder in self._folders():
             with self._lock(folder, wait=True):
-                for path in sorted(folder.glob(f"*{SHARD}")):
-                    count += self._strike(path, asked)
+                count += self._strike(folder, asked, others=False)
         return count
 
-    def _strike(self, path: Path, asked: Digests) -> int:
+    def keep_only(self, keys: Sequence[str]) -> int:
+        """Forget all other parcels on all grids and take their numbers off the disk; how many they were,
+        counted on each grid.
+        """
+        asked = digests_of(keys)
+        count = 0
+        for folder in self._folders():
+            with self._lock(folder, wait=True):
+                count += self._strike(folder, asked, others=True)
+                self._compact(folder)
+        return count
+
+    def _strike(self, folder: Path, asked: Digests, *, others: bool) -> int:
+        """Strike out in all shards of a folder those that are asked for, or all others."""
+        paths = sorted(folder.glob(f"*{SHARD}"))
+        return sum(self._strike_in(path, asked, others=others) for path in paths)
+
+    def _strike_in(self, path: Path, asked: Digests, *, others: bool) -> int:
         if (shard := self._opened(path)) is None:
             return 0
-        rows = np.flatnonzero(np.isin(words(shard.keys), words(asked)) & ~shard.gone)
+        named = np.isin(words(shard.keys), words(asked), invert=others)
+        rows = np.flatnonzero(named & ~shard.gone)
         if len(rows):
             keep(path.with_name(f"{path.stem}.{secrets.token_hex(4)}{GONE}"), {}, {"rows": rows})
         return len(rows)
@@ -273,17 +288,23 @@ class CoverageStore:
                     self._compact(self._folder(grid))
 
     def _compact(self, folder: Path) -> None:
-        for partial in folder.glob(f"*{PARTIAL}"):
-            _unlink_if_old(partial)
+        remove_abandoned(folder)
+        while not self._all_joined(folder):  # a damaged one was removed
+            pass
+
+    def _all_joined(self, folder: Path) -> bool:
         paths = sorted(folder.glob(f"*{SHARD}"))
         shards = [shard for shard in map(self._opened, paths) if shard is not None]
         if shards and grid_digest(shards[0].grid) != folder.name:
-            shutil.rmtree(folder, ignore_errors=True)
-            return
+            shutil.rmtree(folder)
+            return True
         seen: set[bytes] = set()
-        with contextlib.suppress(_Again):  # a damaged one was removed: the rest stays as it is
+        try:
             for together in groups(shards):
                 self._join(together, seen)
+        except _Again:
+            return False
+        return True
 
     def _opened(self, path: Path) -> Shard | None:
         """A shard, if it is sound and still there."""
@@ -346,10 +367,3 @@ class CoverageStore:
             parcels=sum(int(np.count_nonzero(~shard.gone)) for shard in shards),
             size_bytes=sum(shard.kept.size_bytes for shard in shards),
         )
-
-
-def _unlink_if_old(partial: Path) -> None:
-    """A partial file that nobody writes any more."""
-    with contextlib.suppress(FileNotFoundError):
-        if time.time() - partial.stat().st_mtime > _STALE_S:
-            partial.unlink()

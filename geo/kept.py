@@ -9,12 +9,14 @@ Layout: the arrays, each from a multiple of 64 bytes on; the table as JSON; its 
 (8 bytes, little endian); eight bytes that name the format.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import mmap
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -24,7 +26,7 @@ from numpy.typing import NDArray
 from geo.errors import CoverageUnreadable
 from geo.work import Threads, Workers, threads_of
 
-__all__ = ["PARTIAL", "Kept", "keep"]
+__all__ = ["PARTIAL", "Kept", "keep", "remove_abandoned"]
 
 PARTIAL: Final = ".partial"
 _NAME: Final = b"TANHUI02"
@@ -36,18 +38,38 @@ _KINDS: Final = frozenset("biuf")
 
 def keep(path: str | os.PathLike[str], facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write arrays and what is to be known of them (JSON) to `path`, replacing it when complete."""
-    target = Path(path)
-    partial = target.with_name(f"{target.name}.{secrets.token_hex(4)}{PARTIAL}")
-    try:
+    with _partial(Path(path)) as out:
+        table: dict[str, Any] = {"facts": dict(facts), "arrays": _write(out, arrays)}
+        out.flush()
+        table["pages"] = _digests(out, out.tell())
+        text = json.dumps(table, sort_keys=True).encode()
+        out.write(text + hashlib.sha256(text).digest() + len(text).to_bytes(8, "little") + _NAME)
+
+
+@contextlib.contextmanager
+def _partial(target: Path) -> Iterator[BinaryIO]:
+    """A file beside the target, which takes its place in the end. It is locked while its writer lives."""
+    while True:
+        partial = target.with_name(f"{target.name}.{secrets.token_hex(4)}{PARTIAL}")
         with partial.open("w+b") as out:
-            table: dict[str, Any] = {"facts": dict(facts), "arrays": _write(out, arrays)}
-            out.flush()
-            table["pages"] = _digests(out, out.tell())
-            text = json.dumps(table, sort_keys=True).encode()
-            out.write(text + hashlib.sha256(text).digest() + len(text).to_bytes(8, "little") + _NAME)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+            fcntl.flock(out, fcntl.LOCK_SH)
+            if os.fstat(out.fileno()).st_nlink == 0:  # taken for abandoned before it was locked
+                continue
+            try:
+                yield out
+                out.flush()
+                partial.replace(target)
+            finally:
+                partial.unlink(missing_ok=True)
+            return
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove what writers began that live no more."""
+    for partial in folder.glob(f"*{PARTIAL}"):
+        with contextlib.suppress(FileNotFoundError, BlockingIOError), partial.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            partial.unlink()
 
 
 def _write(out: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> dict[str, list[Any]]:

@@ -13,7 +13,6 @@ longest goes first.
 import contextlib
 import hashlib
 import os
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -25,9 +24,9 @@ from numpy.typing import NDArray
 
 from geo.coverage import Coverage
 from geo.coverage_build import row_areas_m2
-from geo.coverage_shards import digests_of, grid_digest
+from geo.coverage_shards import Digests, digests_of, grid_digest, words
 from geo.errors import CoverageUnreadable
-from geo.kept import PARTIAL, Kept, keep
+from geo.kept import Kept, keep, remove_abandoned
 from geo.ragged import Ints
 from geo.raster import RasterBand, RasterSource
 from geo.spans import NO_SHARES, Blocks, Span, numbers_of, reduce_segments, shares_in, spans_of
@@ -48,7 +47,6 @@ Flags8 = NDArray[np.uint8]
 
 _ENDING: Final = ".values"
 _LIMIT_BYTES: Final = 8 << 30
-_STALE_S: Final = 3_600.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -242,7 +240,8 @@ class PackedStore:
         if found is None:
             found = pack(coverage, source, band=band, workers=hands, progress=progress)
             self.folder.mkdir(parents=True, exist_ok=True)
-            keep(path, {"stored": asdict(stored)}, {"values": found.values, "usable": found.usable})
+            arrays = {"keys": digests_of(keys), "values": found.values, "usable": found.usable}
+            keep(path, {"stored": asdict(stored)}, arrays)
             self.trim()
         return found
 
@@ -266,15 +265,28 @@ class PackedStore:
 
     def trim(self) -> None:
         """Remove what was not used for longest, down to the limit, and what dead writers left."""
-        for partial in self.folder.glob(f"*{PARTIAL}"):
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - partial.stat().st_mtime > _STALE_S:
-                    partial.unlink()
+        remove_abandoned(self.folder)
         total = 0
         for _, size, path in sorted(_used(self.folder), reverse=True):
             total += size
             if total > self.limit_bytes:
                 path.unlink(missing_ok=True)
+
+    def keep_only(self, keys: Sequence[str]) -> int:
+        """Remove the values of every set of parcels in which there are others; how many files."""
+        remove_abandoned(self.folder)
+        asked = digests_of(keys)
+        strange = [path for path in self.folder.glob(f"*{_ENDING}") if not _all_among(path, asked)]
+        for path in strange:
+            path.unlink(missing_ok=True)
+        return len(strange)
+
+
+def _all_among(path: Path, asked: Digests) -> bool:
+    try:
+        return bool(np.isin(words(Kept(path).array("keys")), words(asked)).all())
+    except (CoverageUnreadable, FileNotFoundError):
+        return False
 
 
 def _used(folder: Path) -> Iterator[tuple[int, int, Path]]:

@@ -2,6 +2,7 @@
 killed, whatever happened to the files.
 """
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from geo.coverage import Coverage, cover_parcels
 from geo.coverage_store import CoverageStore, grid_digest
 from geo.crs import Polygonal
 from geo.errors import CoverageNotClosed, CoverageUnreadable
-from geo.kept import PARTIAL, Kept, keep
+from geo.kept import PARTIAL, Kept, keep, remove_abandoned
 from geo.polygon import canonical, digest
 from geo.raster import Grid
 from tests.geo.shapes import stand
@@ -247,6 +248,73 @@ def test_shares_that_only_another_version_could_use_are_removed(tmp_path: Path) 
     assert store.facts().parcels == 0
 
 
+def test_of_what_is_not_kept_on_no_byte_stays_on_the_disk(tmp_path: Path) -> None:
+    """On any grid, in any shard, struck out before or not, beside a damaged shard, or half written."""
+    store = CoverageStore(tmp_path)
+    asked(store, [0, 1, 2, 3])
+    asked(store, [4, 5])
+    store.coverage(LAND[1:3], KEYS[1:3], DEGREES)
+    store.forget(KEYS[3:4])
+    folder = tmp_path / grid_digest(GRID)
+    (folder / f"a.shares.b{PARTIAL}").write_bytes(traces(anew([1]))[0])
+    said = {n: [*traces(anew([n])), bytes.fromhex(KEYS[n])] for n in range(6)}
+    assert all(on_disk(tmp_path, bytes_) for n in (0, 1, 2, 4, 5) for bytes_ in said[n])
+    damaged = min(folder.glob("*.shares"))
+    flip(0.5)(damaged)
+    store.keep_only([KEYS[n] for n in (0, 4, 9)])
+    for n in (1, 2, 3, 5):
+        assert not any(on_disk(tmp_path, bytes_) for bytes_ in said[n])
+    assert store.damaged == [damaged.name]
+    assert same(asked(store, [0, 4]), anew([0, 4]))
+
+
+def test_it_is_told_how_many_parcels_were_forgotten_with_the_others(tmp_path: Path) -> None:
+    store = CoverageStore(tmp_path)
+    asked(store, [0, 1, 2])
+    store.coverage(LAND[:2], KEYS[:2], DEGREES)
+    assert store.keep_only(KEYS[1:9]) == 2
+    assert (store.facts().parcels, store.facts().grids) == (3, 2)
+    assert same(store.coverage(never, KEYS[1:3], GRID), anew([1, 2]))
+    assert store.keep_only(KEYS[1:9]) == 0
+    assert store.keep_only([]) == 3
+    assert store.facts().parcels == 0
+    assert CoverageStore(tmp_path / "nowhere").keep_only([]) == 0
+
+
+def traces(coverage: Coverage) -> list[bytes]:
+    """What betrays the outline of a parcel: the shares of its edge cells, and its area."""
+    return [coverage.cell_share.tobytes(), coverage.ground_m2.tobytes()]
+
+
+def on_disk(folder: Path, sought: bytes) -> bool:
+    return any(sought in file.read_bytes() for file in folder.rglob("*") if file.is_file())
+
+
+def test_a_file_half_written_is_removed_when_its_writer_is_dead_and_not_before(tmp_path: Path) -> None:
+    left = tmp_path / f"0123.shares.ab{PARTIAL}"
+    left.write_bytes(b"half a shard")
+    with left.open("rb") as writer:
+        fcntl.flock(writer, fcntl.LOCK_SH)
+        remove_abandoned(tmp_path)
+        assert left.exists()
+    remove_abandoned(tmp_path)
+    assert not left.exists()
+
+
+def test_a_writer_locks_its_file_until_it_is_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = Path.replace
+
+    def interrupted(self: Path, target: Path) -> Path:
+        remove_abandoned(tmp_path)
+        return moved(self, target)
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    keep(tmp_path / "numbers", {}, {"n": np.arange(5)})
+    assert Kept(tmp_path / "numbers").array("n").tolist() == [0, 1, 2, 3, 4]
+
+
 # --- processes ----------------------------------------------------------------------------------------------
 
 BUILDER = """
@@ -285,7 +353,6 @@ def test_a_writer_killed_at_any_moment_leaves_nothing_wrong(tmp_path: Path) -> N
     left = tmp_path / "store" / grid_digest(GRID) / f"0123.shares.ab{PARTIAL}"
     left.write_bytes(b"half a shard")
     assert same(asked(store, list(range(24))), anew(list(range(24))))
-    os.utime(left, (0, 0))
     store.compact()
     assert not left.exists()
     assert same(store.coverage(never, KEYS, GRID), anew(list(range(24))))

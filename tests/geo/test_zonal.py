@@ -271,6 +271,21 @@ def test_packed_values_of_another_raster_are_not_taken(tmp_path: Path) -> None:
     assert not np.array_equal(found[0], found[1])
 
 
+def test_packed_values_go_with_any_parcel_that_is_not_kept_on(tmp_path: Path) -> None:
+    coverage, keys = laid(land()[:3]), [f"{n:064x}" for n in range(3)]
+    store = PackedStore(tmp_path / "packed")
+    assert store.keep_only(keys) == 0
+    with RasterSource.open(written(tmp_path / "x.tif", "float32")[0]) as raster:
+        store.values(coverage, keys, raster)
+        store.values(laid(land()[:2]), keys[:2], raster)
+        (tmp_path / "packed" / "old.values").write_bytes(b"of another format")
+        assert store.keep_only([*keys, "ab" * 32]) == 1
+        assert store.keep_only(keys[:2]) == 1
+        assert len(list((tmp_path / "packed").iterdir())) == 1
+        assert store.keep_only(keys[1:]) == 1
+    assert list((tmp_path / "packed").iterdir()) == []
+
+
 @pytest.mark.parametrize("kind", ["uint8", "int16", "uint8*masked", "int32"])
 def test_areas_of_classes_are_those_of_cells(tmp_path: Path, kind: str) -> None:
     outlines = land()[:8]
