@@ -210,12 +210,31 @@ class TimeFact:
 
 
 @dataclass(frozen=True, slots=True)
+class RasterOpinion:
+    """E-R2 drawn many times: errors that all cells share, and each parcel's own. Quantiles in tCO2e by level,
+    `told` the record's own words.
+    """
+
+    draws: int
+    parts: int
+    seed_sha256: str | None
+    rho_space: Decimal
+    agrees: bool
+    uncertainty_pct: Decimal | None
+    change_tco2e: Mapping[str, Decimal]
+    checks: tuple["OpinionCheck", ...]
+    told: Mapping[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
 class ScreeningFact:
-    """E-R2: the change by rasters alone."""
+    """E-R2: the change by rasters alone; `se_tc` is its standard error in tonnes of carbon."""
 
     delta_tco2e: Decimal
     uncertainty_pct: Decimal | None
     valid_area_share: Decimal | None
+    se_tc: Decimal | None = None
+    opinion: RasterOpinion | None = None
 
 
 @dataclass(frozen=True, slots=True)

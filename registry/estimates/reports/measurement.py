@@ -1,6 +1,6 @@
 """The sections of a report that say what was measured: strata, uncertainty, and rasters alone."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TypeVar
 
@@ -19,8 +19,8 @@ from registry.estimates.reports.blocks import (
     grouped,
     significant,
 )
-from registry.estimates.reports.facts import Report, SecondOpinion, plain_decimal
-from registry.estimates.reports.pictures import opinion_pictures, strata_pictures
+from registry.estimates.reports.facts import OpinionCheck, Report, ScreeningFact, plain_decimal
+from registry.estimates.reports.pictures import opinion_pictures, screening_pictures, strata_pictures
 from registry.estimates.reports.words import ESTIMATORS, OPINION_CHECKS, stand_type, word
 
 # ---- strata and uncertainty --------------------------------------------------------------------------------
@@ -252,15 +252,10 @@ def _second_opinion(report: Report, say: Speaker) -> Iterator[Block]:
                 say("过于不确定而不得签发的抽样", "draws too uncertain to issue anything"),
                 say.figure(None if found.refused_share is None else found.refused_share * 100, 2, "%"),
             ),
-            (
-                say("两种方法", "formulas and draws"),
-                Cell(say("相符", "agree"), tone="good")
-                if found.agrees
-                else Cell(say("不符，须说明", "differ: to be explained"), tone="bad", strong=True),
-            ),
+            (say("两种方法", "formulas and draws"), _agreement(found.agrees, say)),
         )
     )
-    yield _opinion_checks(found, say)
+    yield _opinion_checks(found.checks, say)
 
 
 def _quantiles(label: str, found: Mapping[str, Decimal]) -> Iterator[tuple[str, Cell]]:
@@ -270,7 +265,7 @@ def _quantiles(label: str, found: Mapping[str, Decimal]) -> Iterator[tuple[str, 
         yield label, Cell(f"{said} tCO2e")
 
 
-def _opinion_checks(found: SecondOpinion, say: Speaker) -> Table:
+def _opinion_checks(checks: Sequence[OpinionCheck], say: Speaker) -> Table:
     return Table(
         columns=(
             Column(say("数值", "figure"), share=3),
@@ -289,7 +284,7 @@ def _opinion_checks(found: SecondOpinion, say: Speaker) -> Table:
                     else Cell(say("不符", "differs"), tone="bad", strong=True),
                 )
             )
-            for one in found.checks
+            for one in checks
         ),
         caption=say("公式与抽样", "Formulas beside draws"),
     )
@@ -333,6 +328,61 @@ def screening_section(report: Report, say: Speaker) -> Section:
                     ),
                 )
             ),
+            *_raster_opinion(found, say),
+            *screening_pictures(report, say),
             Callout(say("筛查不得签发", "A screening is not for issuance"), why, "warn"),
         ),
     )
+
+
+def _raster_opinion(found: ScreeningFact, say: Speaker) -> Iterator[Block]:
+    """What the draws say of E-R2, or that this record has none."""
+    opinion, label = found.opinion, say("蒙特卡洛第二意见", "Monte Carlo, a second opinion")
+    if opinion is None:
+        yield Facts(((label, say.unknown),))
+        return
+    yield Facts(
+        (
+            (
+                label,
+                Cell(
+                    say(
+                        "误差抽样 {n} 次：所有像元共有的误差，以及 {parts} 个地块各自的误差（ρ = {rho}）",
+                        "errors drawn {n} times: one that all cells share, and each of {parts} parcels' own "
+                        "(ρ = {rho})",
+                        n=grouped(opinion.draws),
+                        parts=grouped(opinion.parts),
+                        rho=plain_decimal(opinion.rho_space),
+                    )
+                ),
+            ),
+            (
+                say("随机种子（输入摘要）", "seed (digest of the inputs)"),
+                say.either(opinion.seed_sha256, code=True),
+            ),
+            (
+                say("相对不确定性：抽样 / 公式", "relative uncertainty: draws / formula"),
+                Cell(
+                    f"{say.figure(opinion.uncertainty_pct, 4, '%').text} / "
+                    f"{say.figure(found.uncertainty_pct, 4, '%').text}"
+                ),
+            ),
+            *_quantiles(say("变化量分位数", "quantiles of the change"), opinion.change_tco2e),
+            (say("两种方法", "formulas and draws"), _agreement(opinion.agrees, say)),
+        )
+    )
+    yield _opinion_checks(opinion.checks, say)
+    yield Paragraph(
+        say(
+            "抽样只核对误差的合成；像元标准差和相关系数按产品说明采用，两者的对错抽样看不出来。",
+            "The draws check how errors add up; the deviations of the cells and their correlation are taken "
+            "as stated, and no draw can tell whether they are right.",
+        ),
+        "quiet",
+    )
+
+
+def _agreement(agrees: bool, say: Speaker) -> Cell:
+    if agrees:
+        return Cell(say("相符", "agree"), tone="good")
+    return Cell(say("不符，须说明", "differ: to be explained"), tone="bad", strong=True)

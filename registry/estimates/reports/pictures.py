@@ -75,6 +75,26 @@ def opinion_pictures(report: Report, say: Speaker) -> Iterator[Picture]:
     yield from _calibration(report, change, say)
 
 
+def screening_pictures(report: Report, say: Speaker) -> Iterator[Picture]:
+    """The drawn change by rasters alone, beside E-R2."""
+    found = report.screening
+    if found is None or found.opinion is None or not found.opinion.told.get("histogram_counts"):
+        return
+    half = float(found.uncertainty_pct or 0) * abs(float(found.delta_tco2e)) / 100
+    yield _picture(
+        draws_picture(
+            found.opinion.told,
+            formula_tco2e=float(found.delta_tco2e),
+            half_width_tco2e=half,
+            language=say.language,
+        ),
+        say(
+            "仅用栅格：抽样误差后的变化量分布，与 E-R2 的数值和区间对照",
+            "rasters alone: the changes with drawn errors beside the value and interval of E-R2",
+        ),
+    )
+
+
 def _calibration(report: Report, change: PlotChangeFact, say: Speaker) -> Iterator[Picture]:
     slope, everywhere, at_plots = (
         change.coefficient,
@@ -85,7 +105,7 @@ def _calibration(report: Report, change: PlotChangeFact, say: Speaker) -> Iterat
     if slope is None or everywhere is None or at_plots is None or not points:
         return
     mean = sum(point.change_tc_ha for point in points) / len(points)
-    ratio = change.estimator == "combined_ratio"
+    ratio = change.estimator in ("combined_ratio", "weighted_ratio")
     yield _picture(
         calibration_picture(
             points,

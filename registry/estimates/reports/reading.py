@@ -17,6 +17,7 @@ from registry.estimates.reports.facts import (
     OpinionCheck,
     PlotChanged,
     PlotChangeFact,
+    RasterOpinion,
     SaturationFact,
     ScreeningFact,
     SecondOpinion,
@@ -206,6 +207,24 @@ def read_screening(record: Part) -> ScreeningFact | None:
         delta_tco2e=screening.decimal("delta_tco2e"),
         uncertainty_pct=screening.decimal_or_none("uncertainty_pct"),
         valid_area_share=screening.decimal_or_none("valid_area_share"),
+        se_tc=screening.decimal_or_none("se_agb_t"),
+        opinion=_raster_opinion(screening.part("second_opinion")),
+    )
+
+
+def _raster_opinion(found: Part) -> RasterOpinion | None:
+    if not found.value:
+        return None
+    return RasterOpinion(
+        draws=found.whole("draws"),
+        parts=found.whole("parts"),
+        seed_sha256=found.text_or_none("seed_sha256"),
+        rho_space=found.decimal("rho_space"),
+        agrees=found.value.get("agrees") is True,
+        uncertainty_pct=found.decimal_or_none("uncertainty_pct"),
+        change_tco2e=found.part("change_quantiles_tco2e").decimals(),
+        checks=_checks(found.part("checks")),
+        told=dict(found.value),
     )
 
 
@@ -226,12 +245,16 @@ def read_second_opinion(record: Part) -> SecondOpinion | None:
         net_tco2e=found.part("net_quantiles_tco2e").decimals(),
         refused_share=found.decimal_or_none("refused_share"),
         below_credited=found.decimal_or_none("p_true_below_credited"),
-        checks=tuple(
-            OpinionCheck(name, check.decimal("formula"), check.decimal("drawn"), check.decimal("allowed"))
-            for name in sorted(found.part("checks").value)
-            for check in [found.part("checks").part(name)]
-        ),
+        checks=_checks(found.part("checks")),
         told=dict(found.value),
+    )
+
+
+def _checks(checks: Part) -> tuple[OpinionCheck, ...]:
+    return tuple(
+        OpinionCheck(name, check.decimal("formula"), check.decimal("drawn"), check.decimal("allowed"))
+        for name in sorted(checks.value)
+        for check in [checks.part(name)]
     )
 
 

@@ -148,6 +148,14 @@ ESTIMATORS: Final[Mapping[str, Pair]] = {
         "联合回归估计（样地校准栅格）",
         "combined regression: rasters calibrated by plots",
     ),
+    "weighted_ratio": (
+        "联合比率估计（样地校准栅格，g 权误差）",
+        "combined ratio: rasters calibrated by plots, errors by g-weights",
+    ),
+    "weighted_regression": (
+        "联合回归估计（样地校准栅格，g 权误差）",
+        "combined regression: rasters calibrated by plots, errors by g-weights",
+    ),
 }
 
 TABLES: Final[Mapping[str, Pair]] = {
@@ -267,6 +275,9 @@ OPINION_CHECKS: Final[Mapping[str, Pair]] = {
     "se_tc_ha": ("标准误（tC/公顷）", "standard error (tC/ha)"),
     "half_width_tc_ha": ("区间半宽（tC/公顷）", "half width of the interval (tC/ha)"),
     "issued_kg": ("可签发量（kg CO2e）", "issuable (kg CO2e)"),
+    "mean_tc": ("变化量（tC）", "change (tC)"),
+    "se_tc": ("标准误（tC）", "standard error (tC)"),
+    "half_width_tc": ("区间半宽（tC）", "half width of the interval (tC)"),
 }
 
 FINDINGS: Final[Mapping[str, Pair]] = {

@@ -23,6 +23,7 @@ from registry.estimates.reports.facts import (
     PlotChangeFact,
     PlotPlace,
     PlotsUsed,
+    RasterOpinion,
     RasterUsed,
     Report,
     ScreeningFact,
@@ -98,6 +99,27 @@ def opinion() -> SecondOpinion:
     )
 
 
+def raster_opinion() -> RasterOpinion:
+    told: dict[str, Any] = {
+        "histogram_counts": [2, 5, 9, 5, 2],
+        "histogram_tco2e": {"from": "-7000", "to": "13600"},
+        "change_quantiles_tco2e": {"0.05": "-2286", "0.5": "3301", "0.95": "8887"},
+    }
+    quantiles = {level: Decimal(value) for level, value in told["change_quantiles_tco2e"].items()}
+    checks = (OpinionCheck("se_tc", Decimal("926.13"), Decimal("931.2"), Decimal("26.2")),)
+    return RasterOpinion(
+        draws=10_000,
+        parts=3,
+        seed_sha256="5e" * 32,
+        rho_space=Decimal("0.3"),
+        agrees=True,
+        uncertainty_pct=Decimal("168.9"),
+        change_tco2e=quantiles,
+        checks=checks,
+        told=told,
+    )
+
+
 def made_report(count: int = 3, **changed: Any) -> Report:
     """A verified run of so many parcels."""
     report = Report(
@@ -146,7 +168,9 @@ def made_report(count: int = 3, **changed: Any) -> Report:
         time=TimeFact(1827, 1796, 1800, Decimal("1.0")),
         saturation=None,
         second_opinion=opinion(),
-        screening=ScreeningFact(Decimal("3300.5"), Decimal("169.25"), Decimal("0.9991")),
+        screening=ScreeningFact(
+            Decimal("3300.5"), Decimal("169.25"), Decimal("0.9991"), Decimal("926.13"), raster_opinion()
+        ),
         chain=chain(),
         terms=TermsFact("buffer", 100_000, 0, 300_000, 12_000, 30_000, ("baseline_ppm", "buffer_ppm")),
         method=method(),

@@ -440,10 +440,7 @@ def test_an_edition_is_known_by_its_facts_language_and_format() -> None:
     assert edition_sha256(made_report(), Language.ENGLISH, "pdf") in editions
 
 
-GOLDEN = {
-    Language.CHINESE: "90098b2752f7d44c",
-    Language.ENGLISH: "1f0dda8013b6e931",
-}
+GOLDEN = {Language.CHINESE: "e680996781ad5ec3", Language.ENGLISH: "f33e18d880d9e1cf"}
 """The text of a report of fixed facts. It changes with its words only: look at what changed, then set it."""
 
 
