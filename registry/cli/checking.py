@@ -54,6 +54,9 @@ def audit(
         Path | None, typer.Option("--since", help="a checkpoint saved before, which the log must continue")
     ] = None,
     policy: PolicyOption = None,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="and compute every run that holds for a period again")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Judge a published log entry by entry, and hold an installation's tables and certificates to it."""
@@ -61,6 +64,9 @@ def audit(
 
     asked = (log, size, date, since, policy)
     at_desk = log_only or any(option is not None for option in asked)
+    if at_desk and recompute:
+        raise typer.BadParameter("a published log has no rasters: --recompute needs an installation")
+    again: list[Any] = []
     with progress_bar() as advance:
         if at_desk:
             files, key = log_and_key(folder or home, log, vkey)
@@ -71,14 +77,17 @@ def audit(
             report, said = audited.report, desk.answer_json(audited)
         else:
             report = _audit_home(existing(folder or home), advance)
-            said = report.to_json()
+            again += _recomputed(existing(folder or home), advance) if recompute else []
+            said = report.to_json() | ({"runs": [one.to_json() for one in again]} if recompute else {})
     if as_json:
         console.print_json(json.dumps(said))
     else:
         desk.print_report(console, report)
         if at_desk:
             desk.print_standing(console, audited, until)
-    if not report.passed:
+        for line in (line for one in again for line in one.lines()):
+            console.print(line, soft_wrap=True, markup=False)
+    if not (report.passed and all(one.same for one in again)):
         raise typer.Exit(1)
 
 
@@ -89,6 +98,19 @@ def _audit_home(target: Home, advance: Callable[[str, int, int], None]) -> Any:
     if own_tables and not target.own_tables.exists():
         raise TablesMissing(path=str(target.path))
     return run_audit(target, advance)
+
+
+def _recomputed(target: Home, advance: Callable[[str, int, int], None]) -> list[Any]:
+    """The runs that hold for a period, computed again with nothing that a cache says."""
+    from registry.database import Database
+    from registry.transparency.recomputing import recompute_all
+
+    database = Database(target.database_url)
+    try:
+        with database.read() as session:
+            return recompute_all(session, target, progress=advance)
+    finally:
+        database.dispose()
 
 
 @certificate_commands.command("verify")

@@ -1,5 +1,6 @@
 """The kilograms once more: what a serial, a run or a project rests on, computed again in its own home."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -93,7 +94,23 @@ def recompute_named(
     run, project = session.get(EstimateRun, what), session.get(Project, what)
     if run is None and project is None:
         return [recompute_serial(session, home, what, cover, progress)]
-    runs = [run] if run is not None else _runs_of(session, what)
+    runs = [run] if run is not None else _runs(session, what)
+    if not runs:
+        raise NotFound(kind="run of project", id=what)
+    return _again(session, home, runs, cover, progress)
+
+
+def recompute_all(
+    session: Session, home: Home, cover: Cover = fresh_cover, progress: Progress | None = None
+) -> list[RecomputedSerial]:
+    """Recompute every run that holds for a period and whose record is kept."""
+    runs = [run for run in _runs(session) if run.record is not None]
+    return _again(session, home, runs, cover, progress)
+
+
+def _again(
+    session: Session, home: Home, runs: Sequence[EstimateRun], cover: Cover, progress: Progress | None
+) -> list[RecomputedSerial]:
     answers = []
     for one in runs:
         record, outcome = recompute_run(session, home, one, cover, progress)
@@ -101,15 +118,9 @@ def recompute_named(
     return answers
 
 
-def _runs_of(session: Session, project: str) -> list[EstimateRun]:
-    """The runs that hold for a project's periods, oldest first (`NotFound` when there is none)."""
-    wanted = (
-        sa.select(EstimateRun)
-        .join(MonitoringPeriod, MonitoringPeriod.run_id == EstimateRun.id)
-        .where(MonitoringPeriod.project_id == project)
-        .order_by(MonitoringPeriod.from_on)
-    )
-    runs = list(session.scalars(wanted))
-    if not runs:
-        raise NotFound(kind="run of project", id=project)
-    return runs
+def _runs(session: Session, project: str | None = None) -> list[EstimateRun]:
+    """The runs that hold for periods, of one project or of all, oldest first."""
+    wanted = sa.select(EstimateRun).join(MonitoringPeriod, MonitoringPeriod.run_id == EstimateRun.id)
+    if project is not None:
+        wanted = wanted.where(MonitoringPeriod.project_id == project)
+    return list(session.scalars(wanted.order_by(MonitoringPeriod.from_on, EstimateRun.id)))

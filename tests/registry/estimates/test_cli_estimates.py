@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from ledger.canonical import encode
 from registry.cli import app
+from registry.estimates.models import PreparedRun
 from registry.estimates.rules import BundleRefused
 from tests.registry.forest import Forest, plots_text
 
@@ -65,6 +67,26 @@ def test_an_operator_computes_the_owner_records_and_a_stranger_recomputes(
     bundle.write_bytes(bundle.read_bytes()[:-100])
     with pytest.raises(BundleRefused):
         tell("recompute", str(bundle))
+
+
+@pytest.mark.parametrize("forest", ["sqlite"], indirect=True)
+def test_a_record_planted_among_the_prepared_is_found_out(forest: Forest, home: str) -> None:
+    command = forest.command(plots_text())
+    prepared = forest.prepare(command)
+    more = prepared.estimate_kg * 3
+    with forest.land.people.installation.database.write() as session:
+        row = session.get_one(PreparedRun, prepared.inputs_sha256)
+        document = json.loads(row.record)
+        document["results"]["estimate_kg"] = more
+        document["results"]["parcels"][0]["estimate_kg"] += more - prepared.estimate_kg
+        row.record = encode(document).decode()
+    assert forest.land.people.do(forest.owner, "period.estimate", command).answer["estimate_kg"] == more
+
+    tell("audit", "--home", home)  # books and log agree with each other
+    said = tell("audit", "--home", home, "--recompute", code=1)
+    assert f"differs: results.estimate_kg: recorded {more}, found {prepared.estimate_kg}" in said
+    told = json.loads(tell("audit", "--home", home, "--recompute", "--json", code=1))
+    assert told["passed"] and not told["runs"][0]["same"]
 
 
 @pytest.mark.parametrize("forest", ["sqlite"], indirect=True)
