@@ -28,7 +28,7 @@ def list_methods(as_json: JsonOption = False) -> None:
     for one in entries:
         marks = " ".join(f"{mark} {count}" for mark, count in one["marks"].items())
         facts = f"{one['kind']:<10}  version {one['version']}  {one['digest'][:12]}  {marks:<14}"
-        title = f"{one['title_zh']}  {one['title']}"
+        title = f"{one['title_zh']}  {one['title']}{_superseded(one)}"
         console.print(f"{one['id']:<{width}}  {facts}  {title}", markup=False, soft_wrap=True)
 
 
@@ -45,7 +45,7 @@ def show_method(
         _print_json(page)
         return
     console.print(f"{page['id']}  {page['title_zh']}  {page['title']}", markup=False)
-    console.print(f"{page['kind']}, version {page['version']}", markup=False)
+    console.print(f"{page['kind']}, version {page['version']}{_superseded(page)}", markup=False)
     for equation in page["equations"]:
         _print_equation(equation)
     for table in page["tables"]:
@@ -74,6 +74,11 @@ def calculate(
     with progress_bar() as progress:
         results = calculate_sheet(raw, progress=progress)
     _print_json(results)
+
+
+def _superseded(entry: Any) -> str:
+    successor = entry.get("superseded_by")
+    return "" if successor is None else f"  superseded by {successor}: no new programme or project"
 
 
 def _print_json(document: object) -> None:

@@ -158,6 +158,10 @@ eligible_ha * 10^6), 0); equal remainders go to the earlier parcel. Where all we
 are the weights.
 """
 
+_EFFECTIVE: Final = (
+    "The error is the root of their sum V1 + V2 + ...; degrees of freedom = the whole part of (sum V)^2 / "
+    "sum (V^2 / (n - 1)), at most plots - strata - 1."
+)
 _ESTIMATORS: Final[Mapping[str, str]] = {
     "stratified": "",
     "combined_ratio": (
@@ -169,6 +173,19 @@ _ESTIMATORS: Final[Mapping[str, str]] = {
         "The raster helps (combined regression, Cochran 1977, 7.10): mean = plots' mean + slope * "
         "(raster mean "
         "everywhere - raster mean at the plots), scatter around that line, one degree of freedom less."
+    ),
+    "weighted_ratio": (
+        "The raster helps (combined ratio, Cochran 1977, 6.11): mean = (plots' mean / raster mean at "
+        "the plots) * raster mean everywhere. Variance of a stratum: (raster mean everywhere / raster mean "
+        "at the plots)^2 * W^2 / (n (n - 1)) * scatter of the plots around that line through the stratum's "
+        "means. " + _EFFECTIVE
+    ),
+    "weighted_regression": (
+        "The raster helps (combined regression, Cochran 1977, 7.10): mean = plots' mean + slope * D, D = "
+        "raster mean everywhere - raster mean at the plots. With d the raster at a plot less its stratum's "
+        "mean, w = W^2 / (n (n - 1)), S = sum over all plots of w d^2, and e the rest about the line: "
+        "variance of a stratum = (n - 1)/n * sum of ((W/n + D w d / S) * e / (1 - 1/n - w d^2 / S))^2. "
+        + _EFFECTIVE
     ),
 }
 

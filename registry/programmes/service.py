@@ -12,6 +12,7 @@ from ledger.effects import Effect, Limit, OpenAccount
 from registry.accounts.service import NotFound
 from registry.acts import Desk
 from registry.office import Act, Answer, Command
+from registry.programmes.methods import check_offered
 from registry.programmes.models import Programme
 from registry.programmes.rules import (
     PROGRAMME,
@@ -45,6 +46,7 @@ class WithdrawProgramme(Command):
 
 def publish_programme(desk: Desk, command: PublishProgramme) -> Answer:
     check_terms(command.terms)
+    check_offered(command.terms.methods)
     programme = f"{command.code}.{command.version}"
     names = desk.commitment("names", Programme, name_zh=command.name_zh, name_en=command.name_en)
     desk.act(

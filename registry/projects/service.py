@@ -23,6 +23,7 @@ from registry.parcels.independence import check_independent
 from registry.parcels.models import Parcel, ParcelVersion
 from registry.parcels.rules import PARCEL, Obligation
 from registry.parcels.service import current_version, load_parcel, load_version, parties_of
+from registry.programmes.methods import check_offered
 from registry.programmes.models import Programme
 from registry.programmes.rules import MethodId, Terms
 from registry.programmes.service import load_programme, published_programme, terms_of
@@ -159,11 +160,14 @@ def submit_project(desk: Desk, command: SubmitProject) -> Answer:
 
 
 def _check_method(command: SubmitProject, terms: Terms) -> None:
-    """The programme says how its forests are measured, not the owner (`MethodNotInProgramme`)."""
+    """The programme says how its forests are measured, not the owner (`MethodNotInProgramme`), and not by a
+    method that was superseded since the programme was published (`MethodSuperseded`).
+    """
     if command.method not in terms.methods:
         raise MethodNotInProgramme(
             programme=command.programme, method=command.method, accepted=", ".join(terms.methods)
         )
+    check_offered([command.method])
 
 
 def publish_project(desk: Desk, command: NameProject) -> Answer:

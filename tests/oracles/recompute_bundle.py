@@ -442,7 +442,8 @@ def student_quantile(two_sided: float, df: int) -> float:
 def mean_change(
     strata: list[Json], estimator: str, reliability: float
 ) -> tuple[float, float, float, list[float]]:
-    """Mean change per hectare, its coefficient and uncertainty: E-U1, or the combined ratio or regression.
+    """Mean change per hectare, its coefficient and uncertainty: E-U1, or the combined ratio or regression,
+    of which the weighted ones (methods' version 2) have an error of their own.
 
     strata: for each its area, changes of plots, raster changes at plots and of all its ground.
     """
@@ -454,15 +455,20 @@ def mean_change(
         at = [math.fsum(one["at_plots"]) / len(one["at_plots"]) for one in strata]
         at_plots = math.fsum(p * m for p, m in zip(part, at, strict=True))
         everywhere = math.fsum(p * one["everywhere"] for p, one in zip(part, strata, strict=True))
-        if estimator == "combined_ratio":
+        if estimator in ("combined_ratio", "weighted_ratio"):
             coefficient = mean / at_plots
             mean = coefficient * everywhere
-        elif estimator == "combined_regression":
+        elif estimator in ("combined_regression", "weighted_regression"):
             coefficient = _slope(strata, part, of_plots, at)
             mean += coefficient * (everywhere - at_plots)
         else:
             raise CannotCompute(f"the estimator {estimator} has no second implementation here")
         lost = 1
+        if estimator.startswith("weighted"):
+            error, df = _weighted(strata, part, coefficient, None if "ratio" in estimator else everywhere)
+            if "ratio" in estimator:
+                error *= abs(everywhere / at_plots)
+            return mean, area, student_quantile(reliability, df) * error / abs(mean) * 100, of_plots
     squares = 0.0
     for n, (one, p) in enumerate(zip(strata, part, strict=True)):
         x = [0.0] * len(one["delta"]) if coefficient is None else [v - at[n] for v in one["at_plots"]]
@@ -471,6 +477,37 @@ def mean_change(
     df = sum(len(one["delta"]) for one in strata) - len(strata) - lost
     uncertainty = student_quantile(reliability, df) * math.sqrt(squares) / abs(mean) * 100
     return mean, area, uncertainty, of_plots
+
+
+def _weighted(
+    strata: list[Json], part: list[float], slope: float, everywhere: float | None
+) -> tuple[float, int]:
+    """Error of the mean and its degrees of freedom; of a regression where `everywhere` is the raster's mean
+    over the land, else of a ratio before its factor.
+
+    Written with matrices: plots as rows, one column a stratum and, for a regression, one for the raster. The
+    estimate is a row of coefficients times (X'WX)^-1 X'W y; leverages are the hat matrix's diagonal.
+    """
+    sizes = [len(one["delta"]) for one in strata]
+    belongs = np.repeat(np.arange(len(strata)), sizes)
+    y = np.array([v for one in strata for v in one["delta"]])
+    x = np.array([v for one in strata for v in one["at_plots"]])
+    design = (belongs[:, None] == np.arange(len(strata))).astype(float)
+    aim = np.array(part)
+    inside = np.array([part[h] ** 2 / (sizes[h] * (sizes[h] - 1)) for h in belongs])
+    target = y - slope * x
+    if everywhere is not None:
+        design, aim, target = np.column_stack([design, x]), np.append(aim, everywhere), y
+    solve = np.linalg.solve(design.T @ (inside[:, None] * design), design.T * inside)
+    rest = target - design @ (solve @ target)
+    leverage = np.einsum("ij,ji->i", design, solve)
+    moved = (aim @ solve * rest / (1 - leverage)) ** 2
+    parts = np.bincount(belongs, moved) * (1 - 1 / np.array(sizes))
+    df = sum(sizes) - len(sizes) - 1
+    squares = float((parts**2 / (np.array(sizes) - 1)).sum())
+    if squares > 0:
+        df = min(df, math.floor(float(parts.sum()) ** 2 / squares + 1e-9))
+    return math.sqrt(float(parts.sum())), df
 
 
 def _slope(strata: list[Json], part: list[float], of_plots: list[float], at: list[float]) -> float:

@@ -34,6 +34,14 @@ _ESTIMATOR: Final[Mapping[ChangeEstimator, tuple[str, str]]] = {
     ChangeEstimator.STRATIFIED: ("分层抽样", "stratified plots"),
     ChangeEstimator.COMBINED_RATIO: ("比估计（栅格辅助）", "plots with a ratio to rasters"),
     ChangeEstimator.COMBINED_REGRESSION: ("回归估计（栅格辅助）", "plots with a regression on rasters"),
+    ChangeEstimator.WEIGHTED_RATIO: (
+        "比估计（栅格辅助，g 权误差）",
+        "plots with a ratio to rasters, errors by g-weights",
+    ),
+    ChangeEstimator.WEIGHTED_REGRESSION: (
+        "回归估计（栅格辅助，g 权误差）",
+        "plots with a regression on rasters, errors by g-weights",
+    ),
 }
 
 
@@ -71,6 +79,7 @@ def _entry_of_method(method: MethodVersion) -> dict[str, object]:
         "title_zh": f"{land[0]}：{biomass[0]}，{estimator[0]}",
         "title": f"{land[1]}: {biomass[1]}, {estimator[1]}",
         "version": method.code_version,
+        "superseded_by": method.superseded_by,
         "digest": method.digest(),
         "marks": _marks(method.parameters.digests()),
     }

@@ -158,6 +158,14 @@ class NoRasterSpread(MethodRefusal):
     template = "The raster change is the same at all plots of each stratum, so no slope can be fitted."
 
 
+class SlopeRestsOnPlot(MethodRefusal):
+    code = "calibration_slope_rests_on_plot"
+    template = (
+        "The slope rests on the plot {plot} alone: without it the raster change is the same at all plots of "
+        "each stratum. Measure more plots."
+    )
+
+
 class UncertaintyTooHigh(MethodRefusal):
     code = "uncertainty_too_high"
     template = "The uncertainty of {uncertainty_pct} % is above {limit_pct} %: measure more plots."

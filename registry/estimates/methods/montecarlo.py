@@ -40,8 +40,9 @@ MAX_RESAMPLED: Final = 2_500_000
 STANDARD_ERRORS: Final = 4.0
 """How many standard errors of the draws themselves a figure may be off: 6 in 100,000 by chance."""
 LINEAR_ALLOWANCE: Final = 0.25
-"""Ratio and regression are linearised by their formulas. With few plots that understates the error, and the
-draws then say so: a disagreement is a result, not a fault of the programme.
+"""Ratio and regression are linearised by their formulas. Without g-weights that understates the error where
+plots are few or lie on other raster values than the land, and the draws then say so: a disagreement is a
+result, not a fault of the programme.
 """
 INTERVAL_ALLOWANCE: Final = 0.25
 """Drawn intervals follow the plots' own shape, those of the formula Student's."""
@@ -174,7 +175,7 @@ def second_opinion(
     drawn = [_resampled(stratum, stream, count) for stratum in strata]
     means = _estimates(strata, drawn, estimator)
     change = calibrated.change
-    free = len(estimate.plots) - len(strata) - (estimator is not ChangeEstimator.STRATIFIED)
+    free = _free(strata, drawn, calibrated)
     widen = np.sqrt(free / stream.chisquare(free, count))
     factors = _factors(strata, parameter_se_share or {}, seed_sha256, count)
     shifted = means if factors is None else _estimates(strata, _scaled(drawn, factors), estimator)
@@ -276,7 +277,7 @@ def _estimates(strata: Sequence[_Plots], drawn: Sequence[_Drawn], estimator: Cha
         return by_plots
     at_plots = _over(strata, [one.raster for one in drawn])
     everywhere = sum(stratum.area_share * stratum.raster_mean for stratum in strata)
-    if estimator is ChangeEstimator.COMBINED_RATIO:
+    if estimator.is_ratio:
         usable = np.where(at_plots > 0, at_plots, np.nan)
         ratio: Floats = by_plots / usable * everywhere
         return np.where(np.isfinite(ratio), ratio, np.nanmean(ratio))
@@ -295,6 +296,23 @@ def _over(strata: Sequence[_Plots], values: Sequence[Floats]) -> Floats:
         sum(stratum.area_share * value for stratum, value in zip(strata, values, strict=True))
     )
     return weighted
+
+
+def _free(strata: Sequence[_Plots], drawn: Sequence[_Drawn], calibrated: CalibratedChange) -> int:
+    """Degrees of freedom: of all plots, and for errors by g-weights the effective ones, from the spread that
+    the draws of each stratum bring to the mean.
+    """
+    sizes = [len(stratum.change) for stratum in strata]
+    free = sum(sizes) - len(strata) - (calibrated.estimator is not ChangeEstimator.STRATIFIED)
+    if not calibrated.estimator.is_weighted:
+        return free
+    slope = calibrated.coefficient or 0.0
+    spread = [
+        stratum.area_share**2 * float((one.change - slope * one.raster).var())
+        for stratum, one in zip(strata, drawn, strict=True)
+    ]
+    squares = sum(one**2 / (n - 1) for one, n in zip(spread, sizes, strict=True))
+    return free if squares <= 0 else max(1, min(free, math.floor(sum(spread) ** 2 / squares)))
 
 
 def _factors(

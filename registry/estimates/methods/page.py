@@ -50,6 +50,8 @@ In Python:
 
 * A row of a table, its source or its mark: another digest, so another method version. Tables of the
   versions that runs were recorded with are never edited; a new version brings new tables.
+* A version found wanting is superseded: it begins no new programme or project (`method_superseded`), and
+  everything that began under it is computed by it to the end.
 * Code: the version of the code is raised whenever a result changes.
   `tests/registry/estimates/method_results.json` keeps a digest of what every method and every equation
   computes, by version; a change that nobody declared fails there.
@@ -113,6 +115,8 @@ def _method(entry: Mapping[str, Any]) -> str:
     method = METHODS[entry["id"]]
     tables = ", ".join(f"`{name}`" for name in sorted(method.parameters.digests()))
     what = f"{entry['title_zh']}; {entry['title']}"
+    if method.superseded_by is not None:
+        what += f"; superseded by `{method.superseded_by}`: begins no new programme or project"
     digest = f"`{method.digest()[:16]}…`"
     return f"| `{method.id}` | {what} | {', '.join(equations_of(method))} | {tables} | {digest} |"
 

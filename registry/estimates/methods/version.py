@@ -19,6 +19,7 @@ from registry.estimates.methods.parameters import (
     default_parameters,
     sha256_hex,
 )
+from registry.programmes.methods import OFFERED
 
 CODE_VERSION: Final = "1"
 """Of the first methods. A method's code version is raised whenever its arithmetic changes a result; the
@@ -43,6 +44,17 @@ class ChangeEstimator(StrEnum):
     STRATIFIED = "stratified"
     COMBINED_RATIO = "combined_ratio"
     COMBINED_REGRESSION = "combined_regression"
+    WEIGHTED_RATIO = "weighted_ratio"
+    WEIGHTED_REGRESSION = "weighted_regression"
+
+    @property
+    def is_ratio(self) -> bool:
+        return self in (ChangeEstimator.COMBINED_RATIO, ChangeEstimator.WEIGHTED_RATIO)
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether its error knows where the plots lie on the raster (g-weights)."""
+        return self in (ChangeEstimator.WEIGHTED_RATIO, ChangeEstimator.WEIGHTED_REGRESSION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +67,11 @@ class MethodVersion:
     deduction_rule: str
     code_version: str
     parameters: ParameterSet
+
+    @property
+    def superseded_by(self) -> str | None:
+        """The version that is offered in its place, or None; what runs on under this one is computed on."""
+        return OFFERED.get(self.id)
 
     @property
     def rule(self) -> DeductionRule:
@@ -111,16 +128,21 @@ _SETTINGS_OF_ISSUANCE: Final = ("reliability", "min_plots_per_stratum", "min_lin
 def _versions() -> tuple[MethodVersion, ...]:
     tables = default_parameters()
 
-    def of(name: str, biomass: Biomass, estimator: ChangeEstimator) -> MethodVersion:
-        return MethodVersion(f"{name}/{CODE_VERSION}", biomass, estimator, "ar_cm", CODE_VERSION, tables)
+    def of(
+        name: str, biomass: Biomass, estimator: ChangeEstimator, version: str = CODE_VERSION
+    ) -> MethodVersion:
+        return MethodVersion(f"{name}/{version}", biomass, estimator, "ar_cm", version, tables)
 
     plain = ChangeEstimator.STRATIFIED
+    ratio, regression = "zj-ph-forest-management-ratio", "zj-ph-forest-management-regression"
     return (
         of("zj-ph-forest-management", Biomass.VOLUME, plain),
         of("zj-ph-forest-management-linear", Biomass.LINEAR, plain),
         of("zj-ph-forest-management-trees", Biomass.TREES, plain),
-        of("zj-ph-forest-management-ratio", Biomass.VOLUME, ChangeEstimator.COMBINED_RATIO),
-        of("zj-ph-forest-management-regression", Biomass.VOLUME, ChangeEstimator.COMBINED_REGRESSION),
+        of(ratio, Biomass.VOLUME, ChangeEstimator.COMBINED_RATIO),
+        of(regression, Biomass.VOLUME, ChangeEstimator.COMBINED_REGRESSION),
+        of(ratio, Biomass.VOLUME, ChangeEstimator.WEIGHTED_RATIO, "2"),
+        of(regression, Biomass.VOLUME, ChangeEstimator.WEIGHTED_REGRESSION, "2"),
         MethodVersion("zj-ph-bamboo-management/1", Biomass.CULMS, plain, "ar_cm", "1", bamboo_parameters()),
     )
 
