@@ -156,6 +156,14 @@ ESTIMATORS: Final[Mapping[str, Pair]] = {
         "联合回归估计（样地校准栅格，g 权误差）",
         "combined regression: rasters calibrated by plots, errors by g-weights",
     ),
+    "weighted_ratio": (
+        "联合比率估计（样地校准栅格，g 权误差）",
+        "combined ratio: rasters calibrated by plots, errors by g-weights",
+    ),
+    "weighted_regression": (
+        "联合回归估计（样地校准栅格，g 权误差）",
+        "combined regression: rasters calibrated by plots, errors by g-weights",
+    ),
 }
 
 TABLES: Final[Mapping[str, Pair]] = {
