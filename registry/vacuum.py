@@ -4,10 +4,11 @@ A database does not overwrite what it deletes, and a certificate's files and upl
 are not reached from here: they end by their own expiry.
 """
 
-import shutil
+import hashlib
 from typing import ClassVar
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from registry.database import Base, Committed, Database
 from registry.documents.bundle import SUFFIXES
@@ -17,17 +18,17 @@ from registry.evidence.service import forgotten_evidence
 from registry.files import FileStore
 from registry.office import Request
 from registry.parcels.import_models import ParcelImport, ParcelSource
-from registry.parcels.models import ParcelCell, ParcelDraft, ParcelVersion
+from registry.parcels.models import Parcel, ParcelCell, ParcelDraft, ParcelVersion
 from registry.parcels.public import ParcelPublic
 from registry.parcels.sources import forgotten_files
+from registry.projects.models import LandClaim
 from registry.retirement.models import Certificate
 from registry.settings import Home
 
 _HELD = Request | ParcelDraft | ParcelSource | ParcelImport | ParcelCell | ParcelPublic | EvidenceUpload
 """Rows beside the records that held the same values."""
 
-
-_ERASED_LAND = sa.select(ParcelVersion.parcel_id).where(ParcelVersion.wkb.is_(None)).limit(1)
+_ROWS = 5_000
 
 
 class DatabaseBusy(RegistryRefusal):
@@ -42,18 +43,19 @@ class DatabaseBusy(RegistryRefusal):
 def vacuum(home: Home) -> list[str]:
     """Remove files of erased certificates and rewrite the database without what was deleted.
 
-    Answers the names of the files removed, in their folders. Raises `DatabaseBusy`. On PostgreSQL each table
-    that held records is locked while it is written anew; its archived write-ahead log is the operator's.
+    Answers the names of the files removed, in their folders, and of the store of shares of cells if some were
+    taken out. Raises `DatabaseBusy`. On PostgreSQL each table that held records is locked while it is written
+    anew; its archived write-ahead log is the operator's.
     """
     database = Database(home.database_url)
     try:
         with database.read() as session:
             erased = session.scalars(sa.select(Certificate.number).where(Certificate.records.is_(None))).all()
             forgotten = forgotten_files(session) | forgotten_evidence(session)
-            land_erased = session.scalars(_ERASED_LAND).first() is not None
+            removed_shares = _forget_land(session, home)
         removed = [f"certificates/{name}" for number in erased for name in _remove_files(home, number)]
         removed += _remove_uploads(home, forgotten)
-        removed += _remove_coverage(home) if land_erased else []
+        removed += removed_shares
         if database.engine.dialect.name == "sqlite":
             _rewrite_sqlite(database)
         else:
@@ -79,14 +81,31 @@ def _remove_uploads(home: Home, digests: set[str]) -> list[str]:
     return [f"files/{digest}" for digest in held]
 
 
-def _remove_coverage(home: Home) -> list[str]:
-    """Shares of cells tell an outline to within a cell. They are kept under digests that lead back to nobody
-    once the outline is gone, so all of them go; the next estimate makes those it needs.
+def _forget_land(session: Session, home: Home) -> list[str]:
+    """Shares of cells tell an outline to within a cell: only those of outlines that are there and in use
+    stay. An estimate makes others again where it may.
     """
-    if not home.coverage.exists():
-        return []
-    shutil.rmtree(home.coverage)
-    return [str(home.coverage.relative_to(home.path))]
+    from geo.coverage_store import CoverageStore
+    from registry.transparency.doubled import forget_stale
+
+    named = forget_stale(session, home.cache)
+    outlines = session.scalars(_outlines_in_use().execution_options(yield_per=_ROWS))
+    keys = [hashlib.sha256(wkb).hexdigest() for wkb in outlines if wkb]
+    if CoverageStore(home.coverage).keep_only(keys):
+        named.append(home.coverage)
+    return [str(path.relative_to(home.path)) for path in named]
+
+
+def _outlines_in_use() -> sa.Select[bytes | None]:
+    """Of each parcel's newest version, and of those that claims run on."""
+    version = ParcelVersion
+    newest = sa.exists().where(Parcel.id == version.parcel_id, Parcel.version == version.version)
+    claimed = sa.exists().where(
+        LandClaim.parcel_id == version.parcel_id,
+        LandClaim.parcel_version == version.version,
+        LandClaim.status == "active",
+    )
+    return sa.select(version.wkb).where(version.wkb.is_not(None), newest | claimed)
 
 
 def _rewrite_sqlite(database: Database) -> None:

@@ -203,7 +203,7 @@ def _coverage(
     session: Session, cache: Path, outlines: Sequence[Outline], workers: int
 ) -> tuple[Coverage, bool]:
     """The shares of cells of these outlines, as they are kept or made now; and whether they were made."""
-    path = cache / f"coverage-{_digest(outlines)}.npz"
+    path = _kept_in(cache, outlines)
     if path.exists():
         try:
             return Coverage.load(path), False
@@ -215,6 +215,22 @@ def _coverage(
         stale.unlink(missing_ok=True)
     coverage.save(path)
     return coverage, True
+
+
+def forget_stale(session: Session, cache: Path) -> list[Path]:
+    """Remove shares of outlines of which one was erased or changed; which files."""
+    files = list(cache.glob("coverage-*.npz"))
+    if not files:
+        return []
+    current = _kept_in(cache, _outlines(session)[0])
+    stale = [file for file in files if file != current]
+    for file in stale:
+        file.unlink(missing_ok=True)
+    return stale
+
+
+def _kept_in(cache: Path, outlines: Sequence[Outline]) -> Path:
+    return cache / f"coverage-{_digest(outlines)}.npz"
 
 
 def _digest(outlines: Sequence[Outline]) -> str:

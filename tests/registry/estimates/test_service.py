@@ -1,15 +1,20 @@
 """A period is estimated: computed before the act, recorded by it, superseded by the next."""
 
+import hashlib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from geo.coverage import array_names, cover_parcels
 from geo.coverage_store import CoverageStore
+from geo.crs import Polygonal
 from geo.errors import RasterDoesNotCover, RasterGridMismatch
 from geo.kept import Kept, keep
+from geo.polygon import canonical, to_wkb
 from geo.raster import Grid
 from ledger.canonical import encode
 from registry.accounts.service import NotFound
@@ -38,8 +43,10 @@ from registry.estimates.service import (
     run_parcels,
 )
 from registry.machine import Role
-from registry.parcels.models import ParcelVersion
+from registry.parcels.models import Parcel, ParcelVersion
+from registry.projects.models import LandClaim
 from registry.projects.service import load_period
+from registry.settings import Home
 from registry.vacuum import vacuum
 from tests.registry.forest import (
     END_ON,
@@ -52,6 +59,7 @@ from tests.registry.forest import (
     write,
     write_classes,
 )
+from tests.registry.land import ground
 
 
 def test_a_run_is_recorded_with_its_shares_and_the_period_points_to_it(forest: Forest) -> None:
@@ -279,7 +287,48 @@ def test_shares_of_cells_are_kept_and_leave_the_disk_with_an_outline_that_was_er
     assert CoverageStore(home.coverage).facts().parcels == 3
     assert vacuum(home) == []
     with installation.database.write() as session:
-        first = load_record(load_run(session, run)).inputs.parcels[0]
-        session.get_one(ParcelVersion, (first.parcel, first.version)).wkb = None
+        parcels = load_record(load_run(session, run)).inputs.parcels
+        erased = session.get_one(ParcelVersion, (parcels[0].parcel, parcels[0].version))
+        traces = [edge_shares(home, erased.wkb or b"")]
+        changed = session.get_one(ParcelVersion, (parcels[1].parcel, parcels[1].version))
+        traces.append(edge_shares(home, changed.wkb or b""))
+        erased.wkb = None
+        changed.wkb = to_wkb(canonical(ground(9_000, 9_000, 100, 100)))
+    assert [on_disk(home.cache, trace) for trace in traces] == [True, True]
     assert vacuum(home) == ["cache/coverage"]
-    assert not home.coverage.exists()
+    assert [on_disk(home.cache, trace) for trace in traces] == [False, False]
+    assert CoverageStore(home.coverage).facts().parcels == 1
+    assert vacuum(home) == []
+
+
+def test_shares_under_an_outline_that_was_superseded_leave_the_disk_when_no_claim_runs_on_it(
+    forest: Forest,
+) -> None:
+    run = str(forest.estimate(plots_text()).answer["run"])
+    installation = forest.land.people.installation
+    store = CoverageStore(installation.home.coverage)
+    with installation.database.write() as session:
+        one = load_record(load_run(session, run)).inputs.parcels[0]
+        session.get_one(Parcel, one.parcel).version += 1
+    assert vacuum(installation.home) == []
+    with installation.database.write() as session:
+        for claim in session.scalars(sa.select(LandClaim).where(LandClaim.parcel_id == one.parcel)):
+            claim.status = "ended"
+    assert vacuum(installation.home) == ["cache/coverage"]
+    assert store.facts().parcels == 2
+
+
+def edge_shares(home: Home, wkb: bytes) -> bytes:
+    """What is kept of an outline, as it is on the disk."""
+
+    def kept(_: object) -> list[Polygonal]:
+        raise AssertionError("it is kept")
+
+    key = hashlib.sha256(wkb).hexdigest()
+    shares = CoverageStore(home.coverage).coverage(kept, [key], GRID).cell_share.tobytes()
+    assert len(shares) > 40
+    return shares
+
+
+def on_disk(folder: Path, sought: bytes) -> bool:
+    return any(sought in file.read_bytes() for file in folder.rglob("*") if file.is_file())

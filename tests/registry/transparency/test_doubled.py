@@ -13,7 +13,7 @@ from registry.installation import Installation
 from registry.machine import Role
 from registry.parcels.models import Parcel, ParcelVersion
 from registry.projects.models import LandClaim
-from registry.transparency.doubled import audit_land
+from registry.transparency.doubled import audit_land, forget_stale
 from tests.registry.land import Land, ground
 from tests.registry.people import People
 
@@ -65,6 +65,7 @@ def test_five_planted_double_registrations_are_all_found_and_a_clean_register_gi
         assert (clean.doubled, clean.parcels, clean.outlines, clean.claims) == ([], [], 7, 7)
         assert clean.built
         assert not audit_land(session, cache).built
+        assert forget_stale(session, cache) == []
 
     moved = [ground(300 * n + 30, 0) for n in range(5)]
     names = planted(installation.database, parcels[0], moved)
@@ -82,6 +83,12 @@ def test_five_planted_double_registrations_are_all_found_and_a_clean_register_gi
         again = audit_land(session, cache)
     assert again.built
     assert again.doubled == found.doubled
+
+    with installation.database.write() as session:
+        session.get_one(ParcelVersion, (parcels[0], 1)).wkb = None
+    with installation.database.read() as session:
+        assert forget_stale(session, cache) == [kept]
+    assert not kept.exists()
 
 
 def test_two_on_the_same_ground_are_told_of_and_are_no_double_claim(
