@@ -200,6 +200,8 @@ def _plots(proof: Proof) -> list[JsonValue]:
         {
             "plot_id": plot.plot_id,
             "stratum": plot.stratum,
+            "carbon1_tc_ha": plain(changes[plot.plot_id].carbon1_tc_ha),
+            "carbon2_tc_ha": plain(changes[plot.plot_id].carbon2_tc_ha),
             "delta_tc_ha": plain(changes[plot.plot_id].delta_tc_ha),
             "raster_delta_t_ha": plain(proof.at_plots.get(plot.plot_id)),
             "row_sha256": plot_digest(plot),

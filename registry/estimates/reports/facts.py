@@ -161,6 +161,23 @@ class StratumFact:
 
 
 @dataclass(frozen=True, slots=True)
+class StockDensity:
+    """What stands on a stratum's land, by plots or by rasters, tC/ha, beside the range of such stands (table
+    3.4; None where nothing is printed). `start` and `end` are `plausible`, `below`, `above` or `unknown`.
+    """
+
+    code: str
+    by: str
+    start_tc_ha: Decimal
+    end_tc_ha: Decimal
+    low_tc_ha: Decimal | None
+    high_tc_ha: Decimal | None
+    start: str
+    end: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class PlotChangeFact:
     """E-U1 as the run recorded it, and what calibration added. tC/ha, ha, tCO2e, per cent."""
 
@@ -435,6 +452,7 @@ class Report:
     land_covers: tuple[LandCoverUsed, ...]
     plots: PlotsUsed | None
     strata: tuple[StratumFact, ...]
+    stocks: tuple[StockDensity, ...]
     change: PlotChangeFact | None
     plot_changes: tuple[PlotChanged, ...] | None
     time: TimeFact | None

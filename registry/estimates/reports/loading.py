@@ -55,6 +55,7 @@ from registry.estimates.reports.reading import (
     read_terms,
     read_time,
 )
+from registry.estimates.reports.stocks import read_stocks
 from registry.estimates.rules import EstimateRefused, RecordErased
 from registry.estimates.service import load_run, period_runs
 from registry.parcels.models import Parcel, ParcelVersion
@@ -173,6 +174,7 @@ def load_report(
         ),
         plots=_plots(session, installed.home, record, sight),
         strata=read_strata(record),
+        stocks=read_stocks(record),
         change=read_change(record),
         plot_changes=read_plot_changes(record),
         time=read_time(record),

@@ -21,6 +21,7 @@ from registry.estimates.reports.blocks import (
 )
 from registry.estimates.reports.facts import OpinionCheck, Report, ScreeningFact, plain_decimal
 from registry.estimates.reports.pictures import opinion_pictures, screening_pictures, strata_pictures
+from registry.estimates.reports.stocks import stocks_table
 from registry.estimates.reports.words import ESTIMATORS, OPINION_CHECKS, stand_type, word
 
 # ---- strata and uncertainty --------------------------------------------------------------------------------
@@ -30,7 +31,7 @@ def strata_section(report: Report, say: Speaker) -> Section:
     title = say("分层与样地", "Strata and plots")
     change = report.change
     if not report.strata or change is None:
-        return Section("strata", title, (Paragraph(_no_plots(say)),))
+        return Section("strata", title, (Paragraph(_no_plots(say)), *stocks_table(report, say)))
     blocks: list[Block] = [
         Table(
             columns=(
@@ -79,6 +80,7 @@ def strata_section(report: Report, say: Speaker) -> Section:
             "quiet",
         ),
         *strata_pictures(report, say),
+        *stocks_table(report, say),
     ]
     return Section("strata", title, tuple(blocks))
 

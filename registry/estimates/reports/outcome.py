@@ -21,6 +21,7 @@ from registry.estimates.reports.blocks import (
 )
 from registry.estimates.reports.facts import Finding, Report
 from registry.estimates.reports.sheet import same_as_above
+from registry.estimates.reports.stocks import stock_warnings
 from registry.estimates.reports.words import (
     CHECKS,
     FINDINGS,
@@ -175,6 +176,7 @@ def _warnings(report: Report, say: Speaker) -> Iterator[Cell]:
                 area=say.area(report.area_cm2 - report.eligible_cm2),
             )
         )
+    yield from stock_warnings(report, say)
     if report.plots is not None and report.plots.outside:
         yield Cell(
             say(

@@ -156,14 +156,6 @@ ESTIMATORS: Final[Mapping[str, Pair]] = {
         "联合回归估计（样地校准栅格，g 权误差）",
         "combined regression: rasters calibrated by plots, errors by g-weights",
     ),
-    "weighted_ratio": (
-        "联合比率估计（样地校准栅格，g 权误差）",
-        "combined ratio: rasters calibrated by plots, errors by g-weights",
-    ),
-    "weighted_regression": (
-        "联合回归估计（样地校准栅格，g 权误差）",
-        "combined regression: rasters calibrated by plots, errors by g-weights",
-    ),
 }
 
 TABLES: Final[Mapping[str, Pair]] = {
@@ -215,6 +207,9 @@ PARAMETERS: Final[Mapping[str, Pair]] = {
 }
 
 SOURCES: Final[Mapping[str, str]] = {
+    "Li Y. et al. 2016, doi 10.17521/cjpe.2015.0193, tables 3 to 5": (
+        "李等 2016，《植物生态学报》，doi 10.17521/cjpe.2015.0193，表 3 至表 5"
+    ),
     "China national GHG inventory 2005, annex of AR-CM-001-V01 (recollected)": (
         "中国 2005 年国家温室气体清单，《碳汇造林项目方法学》附录（凭记忆录入，未核对原文）"
     ),

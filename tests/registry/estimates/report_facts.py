@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from registry.documents.mapping import Ring
+from registry.estimates.methods.library import data_table
 from registry.estimates.reports.facts import (
     AttestedRow,
     ChainLine,
@@ -28,6 +29,7 @@ from registry.estimates.reports.facts import (
     Report,
     ScreeningFact,
     SecondOpinion,
+    StockDensity,
     StratumFact,
     Subject,
     TableFact,
@@ -35,6 +37,7 @@ from registry.estimates.reports.facts import (
     TimeFact,
 )
 
+SOURCE_3_4 = data_table("reference_densities").table.row("chinese_fir").source
 AT = datetime(2026, 3, 2, 3, 4, 5, tzinfo=UTC)
 STANDS = ("chinese_fir", "masson_pine", "hard_broadleaf")
 ESTIMATE_KG = 2_366_800
@@ -168,6 +171,30 @@ def made_report(count: int = 3, **changed: Any) -> Report:
         time=TimeFact(1827, 1796, 1800, Decimal("1.0")),
         saturation=None,
         second_opinion=opinion(),
+        stocks=(
+            StockDensity(
+                "chinese_fir",
+                "plots",
+                Decimal("21.4"),
+                Decimal("28.05"),
+                Decimal("4.935"),
+                Decimal("70.18"),
+                "plausible",
+                "plausible",
+                SOURCE_3_4,
+            ),
+            StockDensity(
+                "masson_pine",
+                "rasters",
+                Decimal("2.31"),
+                Decimal("9.05"),
+                Decimal("5.6"),
+                Decimal("84.1"),
+                "below",
+                "plausible",
+                SOURCE_3_4,
+            ),
+        ),
         screening=ScreeningFact(
             Decimal("3300.5"), Decimal("169.25"), Decimal("0.9991"), Decimal("926.13"), raster_opinion()
         ),
