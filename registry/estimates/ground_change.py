@@ -147,18 +147,18 @@ def change_of(
         root_shoot=0.0,
         carbon_fraction=1.0,
     )
-    owned = owner[first]
-    parts = _parts(
-        np.bincount(owner, hectares, minlength=len(factors)),
-        np.bincount(owner, tonnes * (end - start), minlength=len(factors)),
-        np.bincount(owned, error, minlength=len(factors)),
-        np.bincount(owned, error * error, minlength=len(factors)),
-    )
+    owned, squared = owner[first], error * error
+    by_parcel = [
+        np.bincount(whose, values, minlength=len(factors)).tolist()
+        for whose, values in (
+            (owner, hectares),
+            (owner, tonnes * (end - start)),
+            (owned, error),
+            (owned, squared),
+        )
+    ]
+    parts = tuple(ChangeSums(*one) for one in zip(*by_parcel, strict=True))
     return MeasuredChange(change, added.area_ha, correlation.rho_space, parts)
-
-
-def _parts(*sums: Floats) -> tuple[ChangeSums, ...]:
-    return tuple(ChangeSums(*map(float, one)) for one in zip(*sums, strict=True))
 
 
 def _deviation(first: Floats, second: Floats, rho_time: float) -> Floats:

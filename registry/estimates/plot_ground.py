@@ -11,7 +11,8 @@ from shapely.geometry import Point, Polygon
 from geo.coverage import cover_parcels
 from geo.crs import LocalFrame, Polygonal
 from geo.raster import RasterSource
-from registry.estimates.ground import DENSITIES, M2_PER_HA, Sums, sampled
+from registry.estimates.ground import sampled
+from registry.estimates.ground_change import DENSITIES, M2_PER_HA, Sums
 from registry.estimates.inputs import ParcelInput, RunInputs
 from registry.estimates.methods import PlotRecord
 from registry.estimates.rules import PlotStratumDiffers, PlotUnplaced
