@@ -19,6 +19,7 @@ from registry.accounts.models import MandateRow, Organisation
 from registry.accounts.service import NotFound
 from registry.cli.common import HomeOption, JsonOption, app, console, existing, progress_bar
 from registry.cli.land_audit import land_audit
+from registry.cli.land_coverage import land_coverage
 from registry.clock import clock_of
 from registry.database import Database, require_known
 from registry.files import FileStore
@@ -44,6 +45,7 @@ def land() -> None:
 
 
 land_commands.command("audit")(land_audit)
+land_commands.command("coverage")(land_coverage)
 
 
 @app.command("import")

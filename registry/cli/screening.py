@@ -101,9 +101,9 @@ class _World:
             )
 
     def _raster(self, stack: ExitStack, kind: str, named: str) -> tuple[Any, Any]:
-        """A raster opened, and its statement where it is registered (`RasterKindWrong`)."""
+        """A raster opened, and its statement where it is registered (RasterKindWrong, StoredFileChanged)."""
         from geo.raster import RasterSource
-        from registry.estimates.raster_copies import raster_file
+        from registry.estimates.raster_copies import believed, raster_file
         from registry.estimates.rasters import load_raster
         from registry.estimates.rules import RasterKindWrong
 
@@ -118,6 +118,7 @@ class _World:
         if row.kind not in (kind, "eligible_share" if kind == "land_cover" else kind):
             raise RasterKindWrong(sha256=named, kind=row.kind, unit=row.unit, expected=kind, name=kind)
         self.named[kind] = named
+        file = believed(self.home, file, named, row.band)
         return _Opened(stack.enter_context(RasterSource.open(file.path)), file.band), row
 
     def candidates(self, question: ScreeningQuestion, progress: Progress) -> tuple[Any, int]:

@@ -71,6 +71,15 @@ def raster_file(session: Session, home: Home, sha256: str, band: int) -> RasterF
     return RasterFile(raster_path(home, sha256), band, sha256)
 
 
+def believed(home: Home, file: RasterFile, sha256: str, band: int) -> RasterFile:
+    """The file itself if it is a copy whose bytes are what was recorded, else the source (`StoredFileChanged`
+    when it is no longer what was registered).
+    """
+    if file.copy and file_sha256(file.path) == file.sha256:
+        return file
+    return RasterFile(checked(raster_path(home, sha256), sha256), band, sha256)
+
+
 def sound(files: Mapping[str, RasterFile]) -> dict[str, Path]:
     """The copies among files, by name, whose bytes are what was recorded: a damaged cache is not read."""
     return {

@@ -18,10 +18,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from geo.coverage import Coverage
 from geo.coverage_store import CoverageStore
 from geo.crs import Polygonal
 from geo.polygon import from_wkb
-from geo.raster import RasterSource
+from geo.raster import Grid, RasterSource
 from geo.work import Progress, Workers
 from geo.zonal import Layer, Mask, zonal_sums_of
 from geo.zonal_errors import ErrorLayer, error_sums
@@ -160,9 +161,7 @@ def measure(
     progress: Progress | None = None,
 ) -> Measured:
     """One piece of parcels under the rasters; the progress is told of its steps as well."""
-    keys = [hashlib.sha256(candidate.wkb).hexdigest() for candidate in piece]
-    grid = density.source.grid
-    coverage = store.coverage(_outlines(piece), keys, grid, workers=workers, progress=progress)
+    coverage = shares_of(piece, density.source.grid, store, workers, progress)
     layer = Layer(density.source, density.band, density.covers)
     (stock,) = zonal_sums_of(coverage, [layer], workers=workers, progress=progress)
     rho = parameters.setting("rho_space") if density.rho_space is None else density.rho_space
@@ -178,6 +177,18 @@ def measure(
         error_t=error_t,
         inside_share=coverage.inside_share,
     )
+
+
+def shares_of(
+    piece: Sequence[Candidate],
+    grid: Grid,
+    store: CoverageStore,
+    workers: Workers | int,
+    progress: Progress | None,
+) -> Coverage:
+    """Shares of cells of parcels, in their order, from the store; missing ones are made and kept there."""
+    keys = [hashlib.sha256(candidate.wkb).hexdigest() for candidate in piece]
+    return store.coverage(_outlines(piece), keys, grid, workers=workers, progress=progress)
 
 
 def _outlines(piece: Sequence[Candidate]) -> Callable[[Any], Sequence[Polygonal]]:

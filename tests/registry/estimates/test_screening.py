@@ -27,11 +27,14 @@ from geo.work import Threads
 from geo.zonal import Mask
 from registry.cli import app
 from registry.estimates import screening
+from registry.estimates.file_store import copy_path, file_sha256, raster_path
 from registry.estimates.methods import default_parameters
 from registry.estimates.methods.constants import C_TO_CO2
-from registry.estimates.rules import ScreeningRowsFaulty, ScreeningWithoutParcels
+from registry.estimates.raster_copies import normalise_raster, record_copy
+from registry.estimates.raster_store import load_raster, unbound
+from registry.estimates.rules import ScreeningRowsFaulty, ScreeningWithoutParcels, StoredFileChanged
 from registry.estimates.screening import Candidate, Density, StockRow, Tally, screen
-from tests.registry.forest import GRID, Forest, write, write_classes
+from tests.registry.forest import GRID, NOW, Forest, plots_text, write, write_classes
 from tests.registry.land import ground
 
 OUTLINES = tuple(canonical(ground(300 * n, 40 * (n % 3), 280, 260)) for n in range(7))
@@ -251,3 +254,59 @@ def test_the_register_is_screened_by_digests(
     assert told["by_status"] == {"ok": 3}
     assert told["rasters"]["agb"] == forest.rasters["agb_start"]
     assert installation.home.coverage.exists()
+
+
+def test_the_register_is_screened_from_copies_that_are_sound_with_the_same_rows(
+    forest: Forest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation = forest.land.people.installation
+    home, agb = installation.home, forest.rasters["agb_start"]
+    monkeypatch.setenv("TANHUI_DATABASE_URL", home.database_url)
+
+    def rows(out: str) -> bytes:
+        tell(
+            "--register", "--home", str(home.path), "--agb", agb, "--sd", forest.rasters["agb_start_sd"],
+            "--land-cover", forest.rasters["land_cover_start"], "--out", str(tmp_path / out),
+        )  # fmt: skip
+        return (tmp_path / out).read_bytes()
+
+    plain = rows("plain.csv")
+    with installation.database.read() as session:
+        named = [unbound(session, load_raster(session, one)) for one in forest.rasters.values()]
+    made = {row.sha256: normalise_raster(home, row) for row in named}
+    with installation.database.write() as session:
+        for one in made.values():
+            record_copy(session, one, NOW)
+    assert rows("copies.csv") == plain
+    copy = copy_path(home, agb, 1)
+    write(copy, 90.0)
+    assert rows("damaged.csv") == plain  # its bytes are not those that were recorded
+    with installation.database.write() as session:
+        record_copy(session, replace(made[agb], target_sha256=file_sha256(copy) or ""), NOW)
+    assert rows("other.csv") != plain  # so copies are what is read
+    copy.unlink()
+    write(raster_path(home, agb), 90.0)
+    with pytest.raises(StoredFileChanged):
+        rows("changed.csv")
+
+
+def test_shares_are_made_ahead_of_estimates_and_told_of(
+    forest: Forest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation = forest.land.people.installation
+    monkeypatch.setenv("TANHUI_DATABASE_URL", installation.home.database_url)
+
+    def said(*arguments: str) -> dict[str, Any]:
+        line = ["land", "coverage", *arguments, "--home", str(installation.home.path), "--json"]
+        done = CliRunner().invoke(app, line, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        found: dict[str, Any] = json.loads(done.output)
+        return found
+
+    assert said() == {"grids": 0, "parcels": 0, "size_bytes": 0}
+    made = said(forest.rasters["agb_start"], "--workers", "2")
+    assert (made["covered"], made["grids"], made["parcels"]) == (3, 1, 3)
+    assert said(str(raster_path(installation.home, forest.rasters["agb_start"]))) == made
+    shards = sorted(installation.home.coverage.rglob("*.shares"))
+    forest.estimate(plots_text())
+    assert sorted(installation.home.coverage.rglob("*.shares")) == shards  # nothing was left to make
