@@ -1,4 +1,4 @@
-"""Ratio and regression whose errors know where the plots lie (g-weights), beside those of the first release."""
+"""Ratio and regression whose errors know where the plots lie (g-weights), beside the first release's."""
 
 import math
 import random

@@ -292,6 +292,8 @@ def test_a_raster_without_values_on_one_parcel_is_refused(
         "zj-ph-forest-management-linear/1",
         "zj-ph-forest-management-ratio/1",
         "zj-ph-forest-management-regression/1",
+        "zj-ph-forest-management-ratio/2",
+        "zj-ph-forest-management-regression/2",
     ],
 )
 def test_every_method_for_stand_volumes_runs(villages: Given, run: RunRecord, method: str) -> None:

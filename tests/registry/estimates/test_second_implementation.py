@@ -93,8 +93,10 @@ def test_three_villages_agree_to_the_kilogram(villages: Given, tmp_path: Path, m
 @pytest.mark.parametrize(
     "method",
     [
-        "zj-ph-forest-management-ratio/1",
+        pytest.param("zj-ph-forest-management-ratio/1", marks=pytest.mark.slow),
         pytest.param("zj-ph-forest-management-regression/1", marks=pytest.mark.slow),
+        "zj-ph-forest-management-ratio/2",
+        "zj-ph-forest-management-regression/2",
     ],
 )
 def test_calibrated_runs_agree_within_what_two_discs_differ(

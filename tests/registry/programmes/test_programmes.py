@@ -14,6 +14,7 @@ from registry.accounts.service import NotFound
 from registry.estimates.methods import DEFAULT_METHOD, METHODS
 from registry.machine import NotAuthorised, Role, TransitionRefused
 from registry.programmes import rules
+from registry.programmes.methods import MethodNotOffered, MethodSuperseded
 from registry.programmes.service import (
     PublishProgramme,
     WithdrawProgramme,
@@ -49,6 +50,32 @@ def test_the_figures_are_served_as_the_data_file_says_and_stand_in_the_log(peopl
 
 def test_the_programmes_methods_are_ones_that_estimates_knows() -> None:
     assert set(ZJ_PH.terms.methods) <= set(METHODS)
+
+
+@pytest.mark.parametrize(
+    ("method", "refusal"),
+    [
+        ("zj-ph-forest-management-ratio/1", MethodSuperseded),
+        ("zj-ph-forest-management-regression/1", MethodSuperseded),
+        ("zj-ph-forest-managment/1", MethodNotOffered),
+    ],
+)
+def test_a_programme_names_no_method_that_was_superseded_or_that_nobody_knows(
+    people: People, method: str, refusal: type[Exception]
+) -> None:
+    terms = replace(ZJ_PH.terms, methods=(DEFAULT_METHOD, method))
+    with pytest.raises(refusal):
+        publish(people, ZJ_PH.model_copy(update={"terms": terms}))
+    with people.installation.database.read() as session, pytest.raises(NotFound):
+        load_programme(session, "ZJ-PH.1")
+
+
+def test_a_programme_of_its_own_takes_bamboo_or_a_successor_in(people: People) -> None:
+    methods = ("zj-ph-bamboo-management/1", "zj-ph-forest-management-ratio/2")
+    terms = replace(ZJ_PH.terms, methods=methods)
+    programme = publish(people, ZJ_PH.model_copy(update={"version": 2, "terms": terms}))
+    with people.installation.database.read() as session:
+        assert terms_of(load_programme(session, programme)).methods == methods
 
 
 def test_publishing_opens_the_programmes_accounts(people: People) -> None:

@@ -12,6 +12,7 @@ from registry.clock import SimulatedClock
 from registry.estimates.methods import DEFAULT_METHOD
 from registry.machine import Mandate, NotAuthorised, Role, TransitionRefused
 from registry.parcels.rules import NotIndependent
+from registry.programmes import methods
 from registry.programmes.rules import ProgrammeNotPublished
 from registry.programmes.service import WithdrawProgramme, programme_file
 from registry.projects.models import Project
@@ -108,8 +109,21 @@ def test_only_owners_submit_projects(land: Land) -> None:
 def test_a_project_is_measured_by_a_method_of_its_programme(land: Land) -> None:
     parcels = land.eligible(land.village, ground(0, 0))
     with pytest.raises(MethodNotInProgramme) as refused:
-        land.submitted(land.village.first, parcels, method="zj-ph-forest-management-ratio/1")
+        land.submitted(land.village.first, parcels, method="zj-ph-forest-management-ratio/2")
     assert refused.value.facts["accepted"] == DEFAULT_METHOD
+    land.submitted(land.village.first, parcels)
+
+
+def test_nothing_new_begins_under_a_method_superseded_since_its_programme_was_published(
+    land: Land, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parcels = land.eligible(land.village, ground(0, 0))
+    successor = f"{DEFAULT_METHOD[:-1]}2"
+    with monkeypatch.context() as later:
+        later.setattr(methods, "OFFERED", {**methods.OFFERED, DEFAULT_METHOD: successor})
+        with pytest.raises(methods.MethodSuperseded) as refused:
+            land.submitted(land.village.first, parcels)
+    assert refused.value.facts == {"method": DEFAULT_METHOD, "superseded_by": successor}
     land.submitted(land.village.first, parcels)
 
 
