@@ -61,10 +61,10 @@ lock: install ## resolve the dependencies anew into requirements.lock (hashes, n
 			--output-file requirements.lock pyproject.toml
 	@$(BIN)/python hatch_build.py lock
 
-bench: install ## measure the ledger and the demo (within 15 minutes)
+bench: install ## measure ledger, demo, land and estimates (some 40 minutes, 3 GB of temporary files)
 	$(BIN)/python -m benchmarks
 
-bench-full: install ## the same with more rounds and logs of a million entries (an hour)
+bench-full: install ## the same with more rounds, a log of a million entries and 200,000 parcels (over two hours)
 	$(BIN)/python -m benchmarks --full
 
 audit: install ## replay the log of the last demo from zero and compare its database
