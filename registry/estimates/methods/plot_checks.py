@@ -47,6 +47,13 @@ _MAD_TO_SD: Final = 1.482602218505602
 _MEAN_DEVIATION_TO_SD: Final = 1.2533141373155001
 _DAYS_PER_YEAR: Final = 365.25
 _M_PER_DEGREE: Final = 111_195.0
+_NARROW: Final = 0.5
+"""Cosine of the latitude up to which plots in one place are all found: far north of any."""
+_FILLERS: Final = frozenset("\u115f\u1160\u3164\uffa0")
+"""Letters that are drawn as nothing."""
+_FEWEST_LETTERS: Final = 2
+_Placed = tuple[float, float, str, float]
+"""Latitude, longitude, name and radius (m) of a plot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,7 @@ class Finding:
     @property
     def open(self) -> bool:
         """Whether somebody still has to do something about it before a run can be trusted."""
-        return self.level == "error" or (self.level == "outlier" and not self.answer)
+        return self.level == "error" or (self.level == "outlier" and not says_something(self.answer))
 
     def to_json(self) -> dict[str, str | None]:
         return {
@@ -107,6 +114,12 @@ def check_plots(
     return tuple(sorted(found, key=lambda one: (order[one.level], one.plot or "", one.code, one.value)))
 
 
+def says_something(answer: str | None) -> bool:
+    """Whether an explanation has two letters or digits that can be seen; a dash or a blank has none."""
+    seen = [letter for letter in answer or "" if letter.isalnum() and letter not in _FILLERS]
+    return len(seen) >= _FEWEST_LETTERS
+
+
 def usual_biomass(plot: PlotRecord) -> Biomass:
     """The equation that a plot's measurements are made for."""
     if isinstance(plot.measurement, TreePair):
@@ -124,30 +137,36 @@ def _duplicates(plots: Sequence[PlotRecord]) -> Iterator[Finding]:
 
 
 def _same_places(plots: Sequence[PlotRecord]) -> Iterator[Finding]:
-    """Two plots closer than the radius of the larger: one of the two was typed wrongly, or counted twice."""
+    """Two plots closer than the radius of the larger: one of the two was typed wrongly, or counted twice.
+
+    Each plot is named once, with the first of those before it that it lies on: a file may have thousands in
+    one place. Plots are looked for in squares as wide as the largest radius, so that many cost no more each.
+    """
     placed = sorted(
         (plot.lat_deg, plot.lon_deg, plot.plot_id, radius_m(plot.area_ha))
         for plot in plots
         if plot.lat_deg is not None and plot.lon_deg is not None
     )
-    widest = max((radius for *_, radius in placed), default=0.0)
-    for n, (lat, lon, plot_id, radius) in enumerate(placed):
-        for other_lat, other_lon, other, other_radius in placed[n + 1 :]:
-            if (other_lat - lat) * _M_PER_DEGREE > widest:
-                break
-            east = (other_lon - lon) * math.cos(math.radians(lat))
-            distance = math.hypot(other_lat - lat, east) * _M_PER_DEGREE
-            limit = max(radius, other_radius)
-            if distance < limit and plot_id != other:
-                first, second = sorted((plot_id, other))
-                yield Finding(
-                    "plots_same_place",
-                    "error",
-                    second,
-                    "lon_deg",
-                    f"{distance:.1f} m, {first}",
-                    f">= {limit:.1f} m",
-                )
+    side_m = max((radius for *_, radius in placed), default=1.0)
+    squares: dict[tuple[int, int], list[_Placed]] = {}
+    for one in placed:
+        row, column = int(one[0] * _M_PER_DEGREE // side_m), int(one[1] * _NARROW * _M_PER_DEGREE // side_m)
+        near = (squares.get((row - 1 + n // 3, column - 1 + n % 3), ()) for n in range(9))
+        if found := next(filter(None, (_lies_on(one, other) for square in near for other in square)), None):
+            yield found
+        squares.setdefault((row, column), []).append(one)
+
+
+def _lies_on(one: _Placed, other: _Placed) -> Finding | None:
+    lat, lon, plot_id, radius = one
+    other_lat, other_lon, other_id, other_radius = other
+    east = (other_lon - lon) * math.cos(math.radians(other_lat))
+    distance, limit = math.hypot(other_lat - lat, east) * _M_PER_DEGREE, max(radius, other_radius)
+    if distance >= limit or plot_id == other_id:
+        return None
+    first, second = sorted((plot_id, other_id))
+    said = f"{distance:.1f} m, {first}"
+    return Finding("plots_same_place", "error", second, "lon_deg", said, f">= {limit:.1f} m")
 
 
 def radius_m(area_ha: float) -> float:

@@ -1,5 +1,6 @@
 """What is odd about plots is named with its value and its bound, and nothing is left out because of it."""
 
+import math
 import random
 import statistics
 from dataclasses import replace
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from registry.estimates.methods import Biomass, MeasuredTree, TreePair, VolumePair, estimate_change
 from registry.estimates.methods.bamboo import CulmClass
 from registry.estimates.methods.parameters import bamboo_parameters
-from registry.estimates.methods.plot_checks import Finding, check_plots, robust_z
+from registry.estimates.methods.plot_checks import Finding, check_plots, radius_m, robust_z
 from registry.estimates.methods.plots import CulmPair, PlotRecord
 
 FIRST_ON, SECOND_ON = date(2020, 1, 10), date(2024, 12, 20)
@@ -55,6 +56,49 @@ def test_the_same_plot_twice_and_two_plots_in_one_place_are_errors() -> None:
     assert codes(found) == [("error", "plots_same_place", "P20"), ("error", "plot_duplicated", "P3")]
     assert found[0].value.startswith("4.9 m, P0")
     assert found[0].limit == ">= 13.8 m"
+
+
+def test_thousands_of_plots_in_one_place_are_each_named_once() -> None:
+    crowd = [plot(n, lon_deg=118.4, lat_deg=28.9) for n in range(3_000)]
+    found = [one for one in check_plots(crowd) if one.code == "plots_same_place"]
+    assert {one.plot for one in found} <= {one.plot_id for one in crowd}
+    assert len(found) == len(crowd) - 1
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(-60, 60), st.integers(-60, 60), st.sampled_from([0.01, 0.06, 1.0])),
+        max_size=25,
+    ),
+    st.sampled_from([(118.4, 28.9), (-0.0001, 0.0001), (-118.0, -30.0)]),
+)
+def test_every_plot_that_lies_on_an_earlier_one_is_found(
+    spots: list[tuple[int, int, float]], at: tuple[float, float]
+) -> None:
+    lon, lat = at
+    places = [(lat + north * 1e-5, lon + east * 1e-5, area) for east, north, area in spots]
+    plots = [plot(n, lon_deg=x, lat_deg=y, area_ha=area) for n, (y, x, area) in enumerate(places)]
+    places.sort()
+
+    def lies(one: tuple[float, float, float], other: tuple[float, float, float], slack_m: float) -> bool:
+        east = (one[1] - other[1]) * math.cos(math.radians(other[0]))
+        distance = math.hypot(one[0] - other[0], east) * 111_195.0
+        return distance < max(radius_m(one[2]), radius_m(other[2])) + slack_m
+
+    def count(slack_m: float) -> int:
+        return sum(any(lies(one, other, slack_m) for other in places[:n]) for n, one in enumerate(places))
+
+    found = [one for one in check_plots(plots) if one.code == "plots_same_place"]
+    assert count(-1e-6) <= len(found) <= count(1e-6)
+
+
+@pytest.mark.parametrize(
+    "blank", ["", "-", "——", "\u200b\u200b", "\u3164\u3164", "\u2800", ".", "x", "。。。"]
+)
+def test_a_blank_explains_nothing(blank: str) -> None:
+    outlier = Finding("plot_stands_out", "outlier", "P1", "change", "9", "3", blank)
+    assert outlier.open
+    assert not replace(outlier, answer="风倒").open
 
 
 def test_a_plot_just_beyond_the_radius_is_another_plot() -> None:
