@@ -30,6 +30,7 @@ from registry.estimates.plot_design import (
     log_seed,
 )
 from registry.estimates.plot_land import ParcelLand, file_land, project_land, strata_of
+from registry.estimates.plot_layout import read_layout_at
 from registry.estimates.plot_report import PlotReport, report_plots
 from registry.estimates.plot_store import MEASUREMENTS, list_plot_files, record_plots, store_plots
 from registry.estimates.plot_words import LEVELS, finding_said
@@ -45,6 +46,9 @@ OPEN: Final = 2
 T = TypeVar("T")
 MeasurementOption = Annotated[str, typer.Option(help="what was measured: volume, trees or culms")]
 LanguageOption = Annotated[str | None, typer.Option("--lang", help="zh or en [default: LANG]")]
+DesignOption = Annotated[
+    Path | None, typer.Option(help="design.json that the plots were laid out by; runs name its digest")
+]
 ProjectOption = Annotated[
     str | None, typer.Option("--project", help="a project of the home: its id or number")
 ]
@@ -123,13 +127,16 @@ def check(
         str | None, typer.Option(help="a monitoring period of the home, or FROM/TO as 2020-01-01/2025-01-01")
     ] = None,
     crs: Annotated[str | None, typer.Option(help="the parcel file's system, where it states none")] = None,
+    design: DesignOption = None,
     language: LanguageOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what is odd about a plot file and keep nothing. Exit status 2 while something is to be answered."""
     land = None if project is None and parcels is None else _land(home, project, parcels, crs)
-    report = report_plots(file, _measurement(measurement), land=land, period=_period(home, period))
+    layout = None if design is None else read_layout_at(design)
+    days = _period(home, period)
+    report = report_plots(file, _measurement(measurement), land=land, period=days, layout=layout)
     _show(report, language_of(language), as_json)
     if report.open:
         raise typer.Exit(OPEN)
@@ -139,15 +146,17 @@ def check(
 def add(
     file: Annotated[Path, typer.Argument(help="CSV, XLSX, XLS or ODS")],
     measurement: MeasurementOption = "volume",
+    design: DesignOption = None,
     language: LanguageOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Register a plot file: kept byte for byte under its digest. A file with faults is refused as a whole."""
     kind = _measurement(measurement)
-    report = report_plots(file, kind)
+    layout = None if design is None else read_layout_at(design)
+    report = report_plots(file, kind, layout=layout)
     with _opened(home) as (target, database):
-        stored = store_plots(target, file, measurement=kind)
+        stored = store_plots(target, file, measurement=kind, layout=layout)
         with database.write() as session:
             record_plots(session, stored)
     _show(report, language_of(language), as_json)
@@ -158,7 +167,13 @@ def list_all(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Every registered plot file."""
     with _opened(home) as (_, database), database.read() as session:
         rows = [
-            {"sha256": row.sha256, "measurement": row.measurement, "plots": row.plots, "file": row.file_name}
+            {
+                "sha256": row.sha256,
+                "measurement": row.measurement,
+                "plots": row.plots,
+                "file": row.file_name,
+                "design_sha256": row.design_sha256,
+            }
             for row in list_plot_files(session)
         ]
     if as_json:

@@ -71,7 +71,10 @@ class RasterCopy(Base):
 
 
 class PlotFile(Base):
-    """A registered file of sample plots in the home's plot folder, named by its digest."""
+    """A registered file of sample plots in the home's plot folder, named by its digest.
+
+    `design` is the design that the plots keep to, as its `design.json`; None where nobody brought one.
+    """
 
     __tablename__ = "plot_file"
 
@@ -79,6 +82,8 @@ class PlotFile(Base):
     measurement: Mapped[str] = working(sa.String(10))
     plots: Mapped[int] = working(sa.Integer)
     file_name: Mapped[str] = working(sa.String(200))
+    design_sha256: Mapped[str | None] = working(sa.String(64), nullable=True)
+    design: Mapped[dict[str, Any] | None] = working(sa.JSON(none_as_null=True), nullable=True)
 
 
 class PreparedRun(Base):

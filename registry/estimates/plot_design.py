@@ -21,6 +21,7 @@ from registry.estimates.methods.library import data_table
 from registry.estimates.methods.parameters import MOSO_BAMBOO, default_parameters
 from registry.estimates.methods.plot_files import Measurement
 from registry.estimates.methods.plots import PlotEstimate
+from registry.estimates.plot_layout import places_json
 from registry.estimates.rules import EstimateRefused
 from registry.language import Language
 from registry.settings import Home
@@ -206,7 +207,8 @@ def design_document(
         "plots_by_formula": counts.by_formula,
         "expected_error": f"{counts.expected_error:.6f}",
         "pilot": pilot_source,
-        "plot_area_ha": f"{design.plot_area_ha:g}",
+        "plot_area_ha": repr(design.plot_area_ha),
+        "places": places_json(design.plots),
         "strata": [
             {
                 "stratum": laid.stratum,

@@ -12,6 +12,7 @@ from registry.estimates.methods.plot_checks import Finding, check_plots
 from registry.estimates.methods.plot_files import READER, Measurement
 from registry.estimates.methods.plots import PlotRecord
 from registry.estimates.plot_land import ParcelLand, check_places
+from registry.estimates.plot_layout import Layout, check_layout
 from registry.estimates.plot_store import read_plots_at
 from registry.estimates.plot_words import finding_said
 
@@ -25,6 +26,7 @@ class PlotReport:
     measurement: Measurement
     plots: tuple[PlotRecord, ...]
     findings: tuple[Finding, ...]
+    design_sha256: str | None = None
 
     @property
     def open(self) -> int:
@@ -37,6 +39,7 @@ class PlotReport:
             "sha256": self.sha256,
             "measurement": self.measurement,
             "reader": READER,
+            "design_sha256": self.design_sha256,
             "plots": len(self.plots),
             "strata": {
                 stratum: sum(plot.stratum == stratum for plot in self.plots)
@@ -54,8 +57,9 @@ def report_plots(
     file: str | None = None,
     land: Sequence[ParcelLand] | None = None,
     period: tuple[date, date] | None = None,
+    layout: Layout | None = None,
 ) -> PlotReport:
-    """Read a file and check it, on a project's land and in its period where they are given.
+    """Read a file and check it, on a project's land, in its period and by its design where they are given.
 
     Raises `BadPlotFile` with every fault in words when it cannot be read.
     """
@@ -65,8 +69,16 @@ def report_plots(
     strata = None if land is None else dict.fromkeys((parcel.stand_type for parcel in land), 1.0)
     found = check_plots(plots, parameters=tables, strata_ha=strata, from_on=from_on, to_on=to_on)
     placed = () if land is None else tuple(check_places(plots, land))
+    laid = () if layout is None else tuple(check_layout(plots, layout))
     order = {"error": 0, "outlier": 1, "warning": 2}
-    findings = tuple(sorted((*found, *placed), key=lambda one: (order[one.level], one.plot or "", one.code)))
+    findings = tuple(
+        sorted((*found, *placed, *laid), key=lambda one: (order[one.level], one.plot or "", one.code))
+    )
     return PlotReport(
-        file or path.name, hashlib.sha256(path.read_bytes()).hexdigest(), measurement, plots, findings
+        file or path.name,
+        hashlib.sha256(path.read_bytes()).hexdigest(),
+        measurement,
+        plots,
+        findings,
+        None if layout is None else layout.sha256,
     )

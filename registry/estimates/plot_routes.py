@@ -12,6 +12,7 @@ from registry.accounts.service import NotFound
 from registry.estimates.methods.plot_files import Measurement
 from registry.estimates.models import PlotFile
 from registry.estimates.plot_land import ParcelLand, project_land
+from registry.estimates.plot_layout import MAX_BYTES, read_layout
 from registry.estimates.plot_report import report_plots
 from registry.estimates.plot_store import list_plot_files, record_plots, store_plots
 from registry.estimates.uploads import UPLOAD_PROBLEMS, require_uploader
@@ -35,6 +36,9 @@ def add_plots(
     by: Acting,
     file: Annotated[UploadFile, File(description="CSV, XLSX, XLS or ODS")],
     measurement: Annotated[Measurement, Form()] = "volume",
+    design: Annotated[
+        UploadFile | None, File(description="design.json of `tanhui plots design`, which the plots keep to")
+    ] = None,
     dry_run: bool = False,
     project: str | None = None,
     period: str | None = None,
@@ -42,16 +46,18 @@ def add_plots(
     """A file with faults is refused as a whole; `errors` lists them, in words.
 
     The answer says what is odd about the plots; with `project` also where they stand on its land, with
-    `period` whether they were measured near its ends. `dry_run` only says so: nothing is kept.
+    `period` whether they were measured near its ends, with `design` which left their designed places, which
+    are missing and which are additional. `dry_run` only says so: nothing is kept.
     """
     require_uploader(by, "plot file")
     with running.database.read() as session:
         land, days = _ground(session, by, project, period)
     with _turns.turn(), uploaded(file) as path:
-        report = report_plots(path, measurement, land=land, period=days)
+        layout = None if design is None else read_layout(design.file.read(MAX_BYTES + 1))
+        report = report_plots(path, measurement, land=land, period=days, layout=layout)
         if dry_run:
             return JSONResponse({**report.to_json(), "dry_run": True}, 200)
-        stored = store_plots(running.home, path, measurement=measurement)
+        stored = store_plots(running.home, path, measurement=measurement, layout=layout)
     with running.database.write() as session:
         view = plots_view(record_plots(session, stored))
     return JSONResponse({**report.to_json(), **view, "dry_run": False}, 201)
@@ -81,4 +87,9 @@ def _ground(
 
 
 def plots_view(row: PlotFile) -> Mapping[str, Any]:
-    return {"sha256": row.sha256, "measurement": row.measurement, "plots": row.plots}
+    return {
+        "sha256": row.sha256,
+        "measurement": row.measurement,
+        "plots": row.plots,
+        "design_sha256": row.design_sha256,
+    }

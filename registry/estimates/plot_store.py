@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -23,6 +23,7 @@ from registry.estimates.methods.plot_files import Measurement, read_plot_file
 from registry.estimates.methods.plot_sheets import ending_of
 from registry.estimates.methods.plots import PlotRecord
 from registry.estimates.models import PlotFile
+from registry.estimates.plot_layout import Layout, require_known_seed
 from registry.estimates.plot_words import explained, finding_said
 from registry.estimates.rules import PlotsUnanswered, RegisteredOtherwise
 from registry.settings import Home
@@ -46,18 +47,31 @@ def read_plots_at(path: Path, measurement: Measurement, file: str | None = None)
         raise explained(refusal, file or path.name) from None
 
 
-def store_plots(home: Home, path: Path, *, measurement: Measurement = "volume") -> PlotFile:
-    """Copy a file of sample plots into the home: stand volumes, trees or culms.
+def store_plots(
+    home: Home, path: Path, *, measurement: Measurement = "volume", layout: Layout | None = None
+) -> PlotFile:
+    """Copy a file of sample plots into the home: stand volumes, trees or culms; `layout` is the design that
+    they were laid out by.
 
-    Raises `BadPlotFile` with every fault, and `PlotsUnanswered` for plots that stand out of their stratum
-    without an explanation, or lie on each other. Nothing is left out and nothing kept until they are.
+    Raises `DesignSeedUnknown`, `BadPlotFile` with every fault, and `PlotsUnanswered` for plots that stand out
+    of their stratum without an explanation, or lie on each other. Nothing is left out and nothing kept until
+    they are.
     """
+    if layout is not None:
+        require_known_seed(home, layout)
     plots = read_plots_at(path, measurement)
     require_answers(plots, measurement, path.name)
     content = path.read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()
     keep(path, home.path / "plots" / f"{sha256}{ending_of(content)}")
-    return PlotFile(sha256=sha256, measurement=measurement, plots=len(plots), file_name=path.name)
+    return PlotFile(
+        sha256=sha256,
+        measurement=measurement,
+        plots=len(plots),
+        file_name=path.name,
+        design_sha256=None if layout is None else layout.sha256,
+        design=None if layout is None else dict(layout.document),
+    )
 
 
 def require_answers(plots: Sequence[PlotRecord], measurement: Measurement, file: str) -> None:
@@ -71,7 +85,9 @@ def require_answers(plots: Sequence[PlotRecord], measurement: Measurement, file:
 
 
 def record_plots(session: Session, stored: PlotFile) -> PlotFile:
-    """Register stored plots. The same file again answers the row it has, or `RegisteredOtherwise`."""
+    """Register stored plots. The same file again answers the row it has, or `RegisteredOtherwise`; a row
+    without a design takes the one that is brought, and keeps it.
+    """
     known = session.get(PlotFile, stored.sha256)
     if known is None:
         session.add(stored)
@@ -79,7 +95,19 @@ def record_plots(session: Session, stored: PlotFile) -> PlotFile:
         return stored
     if known.measurement != stored.measurement:
         raise RegisteredOtherwise(sha256=known.sha256, registered=known.measurement, asked=stored.measurement)
+    if stored.design_sha256 is not None:
+        _add_design(known, stored.design_sha256, stored.design)
+        session.flush()
     return known
+
+
+def _add_design(known: PlotFile, sha256: str, design: dict[str, Any] | None) -> None:
+    if known.design_sha256 is None:
+        known.design_sha256, known.design = sha256, design
+    elif known.design_sha256 != sha256:
+        raise RegisteredOtherwise(
+            sha256=known.sha256, registered=f"laid out by design {known.design_sha256}", asked=sha256
+        )
 
 
 def register_plots(

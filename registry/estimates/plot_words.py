@@ -136,6 +136,22 @@ FINDINGS: Final[Mapping[str, tuple[str, str]]] = {
         "The circle of plot {plot} reaches {value} beyond its parcels.",
         "Check that trees across the border were not measured.",
     ),
+    "plot_off_design": (
+        "Plot {plot} stands {value} from where its design has it; {limit} are allowed.",
+        "Correct the coordinates, or say to the verifier why the plot was moved.",
+    ),
+    "plot_of_other_stratum": (
+        "Plot {plot} is recorded as {value}, its design has it in {limit}.",
+        "Correct the plot's stand type, or say to the verifier what changed.",
+    ),
+    "plot_not_designed": (
+        "Plot {plot} is not in the design.",
+        "Say to the verifier why it was added: a plot that somebody chose is no sample.",
+    ),
+    "plot_of_design_missing": (
+        "Plot {plot} of the design ({value}) is not in the file.",
+        "Measure it, or say to the verifier why it could not be: plots left out bias the mean.",
+    ),
     "plot_area_unusual": (
         "Plot {plot} has {value} ha; {limit} ha are usual.",
         "Check the area; a plot of another size is used as it is.",

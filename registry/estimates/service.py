@@ -329,7 +329,7 @@ def _plots_input(session: Session, sha256: str | None) -> PlotsInput | None:
     if sha256 is None:
         return None
     row = load_plots(session, sha256)
-    return PlotsInput(row.sha256, row.measurement, READER)
+    return PlotsInput(row.sha256, row.measurement, READER, row.design_sha256)
 
 
 def _paths(home: Home, inputs: RunInputs) -> dict[str, Path]:

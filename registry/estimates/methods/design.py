@@ -115,17 +115,22 @@ class Design:
 
     def digest(self) -> str:
         """SHA-256 over the seed, the size of plots and every plot with its place."""
-        places = [
-            [plot.plot_id, plot.stratum, plot.parcel, f"{plot.lon_deg:.7f}", f"{plot.lat_deg:.7f}"]
-            for plot in self.plots
-        ]
-        document = {
-            "version": DESIGN_VERSION,
-            "seed": self.seed,
-            "plot_area_ha": repr(self.plot_area_ha),
-            "plots": places,
-        }
-        return sha256_hex(document)
+        return places_digest(self.seed, self.plot_area_ha, self.plots)
+
+
+def places_digest(seed: str, plot_area_ha: float, plots: Sequence[PlannedPlot]) -> str:
+    """The digest of a design: whoever has its seed, size and places can make it again."""
+    places = [
+        [plot.plot_id, plot.stratum, plot.parcel, f"{plot.lon_deg:.7f}", f"{plot.lat_deg:.7f}"]
+        for plot in plots
+    ]
+    document = {
+        "version": DESIGN_VERSION,
+        "seed": seed,
+        "plot_area_ha": repr(plot_area_ha),
+        "plots": places,
+    }
+    return sha256_hex(document)
 
 
 # ---- how many ----------------------------------------------------------------------------------------------
