@@ -199,7 +199,8 @@ def test_who_joins_during_a_long_item_is_given_work_at_once(
 ) -> None:
     """Two workers have two items each, of which none ends before the third has come."""
     items, task = Counted(40), partial(held, doubled, tmp_path)
-    with DaskWorkers(machines.address) as others, held_back(others, task, items, tmp_path) as found:
+    others = DaskWorkers(machines.address, wait_s=PATIENCE_S)
+    with others, held_back(others, task, items, tmp_path) as found:
         while items.taken < 4 and not found.done():
             time.sleep(0.02)
         with connected(machines, cluster) as late:
@@ -295,7 +296,7 @@ def test_a_worker_with_other_code_is_refused_before_it_does_anything(
         file.write("\n# another release\n")
     with connected(machines, cluster, PYTHONPATH=f"{tmp_path}:{CHECKOUT}"):
         with pytest.raises(ClusterDiffers) as early:
-            DaskWorkers(machines.address)
+            DaskWorkers(machines.address, wait_s=PATIENCE_S)
         with pytest.raises(ClusterDiffers) as late:
             list(cluster.map(doubled, range(200)))
     for refusal in (early.value, late.value):
