@@ -124,8 +124,26 @@ class RasterUsed:
 
 
 @dataclass(frozen=True, slots=True)
+class DesignUsed:
+    """The design that the run's record names: where its seed comes from (`log`: the checkpoint of `size`
+    entries of `origin`, whose root is `seed`; `given`: somebody's text), how many places it has, and where
+    the file leaves it. All but the digest are None where the design is no longer at hand.
+    """
+
+    sha256: str
+    kind: str | None = None
+    seed: str | None = None
+    origin: str | None = None
+    size: int | None = None
+    places: int | None = None
+    findings: "tuple[Finding, ...] | None" = None
+
+
+@dataclass(frozen=True, slots=True)
 class PlotsUsed:
-    """The plot file of the run; `in_file` is None where its row is gone."""
+    """The plot file of the run; `in_file` is None where its row is gone, `design` where the record has
+    none.
+    """
 
     sha256: str
     measurement: str
@@ -134,6 +152,7 @@ class PlotsUsed:
     used: int | None
     outside: tuple[str, ...]
     places: tuple[PlotPlace, ...] | None
+    design: DesignUsed | None = None
 
 
 @dataclass(frozen=True, slots=True)

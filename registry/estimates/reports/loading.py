@@ -5,7 +5,7 @@ What became of a run (the verifier's statement, the issuance) is known to later 
 """
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -26,9 +26,13 @@ from registry.clock import from_milliseconds
 from registry.documents.mapping import Ring
 from registry.documents.statement import outline_ring
 from registry.estimates.methods.errors import MethodRefusal
+from registry.estimates.methods.plots import PlotRecord
 from registry.estimates.models import EstimateRun, PlotFile, RasterStatement
+from registry.estimates.plot_layout import check_layout, layout_of
 from registry.estimates.rasters import FOREST_CLASSES, READERS, file_sha256, plots_path
 from registry.estimates.reports.facts import (
+    DesignUsed,
+    Finding,
     LandCoverUsed,
     LandParcel,
     LogEntry,
@@ -380,6 +384,7 @@ def _plots(session: Session, home: Home, record: Part, sight: Sight) -> PlotsUse
         return None
     row = session.get(PlotFile, given.text("sha256"))
     outside = evidence.texts("plots_outside")
+    plots = _plots_read(home, given)
     return PlotsUsed(
         sha256=given.text("sha256"),
         measurement=given.text("measurement"),
@@ -387,21 +392,53 @@ def _plots(session: Session, home: Home, record: Part, sight: Sight) -> PlotsUse
         in_file=None if row is None else row.plots,
         used=evidence.whole_or_none("plots_used"),
         outside=outside,
-        places=None if sight.public else _places(session, home, record),
+        places=None if sight.public else _places(plots, record),
+        design=_design(given.text_or_none("design_sha256"), row, plots),
     )
 
 
-def _places(session: Session, home: Home, record: Part) -> tuple[PlotPlace, ...] | None:
-    """Where the plots on the run's land stand; None when file or outlines are no longer what they were."""
-    given = record.part("inputs").part("plots")
+def _plots_read(home: Home, given: Part) -> Sequence[PlotRecord] | None:
+    """The plots of the run's file; None when it is no longer what it was."""
     path, reader = plots_path(home, given.text("sha256")), READERS.get(given.text("measurement"))
     if reader is None or file_sha256(path) != given.text("sha256"):
         return None
-    outside = set(record.part("evidence").texts("plots_outside"))
     try:
-        plots = reader(Path(path).read_bytes())
+        return reader(Path(path).read_bytes())
     except (MethodRefusal, GeoRefusal, OSError):
         return None
+
+
+def _design(
+    sha256: str | None, row: PlotFile | None, plots: Sequence[PlotRecord] | None
+) -> DesignUsed | None:
+    """The design that the record names, as it was brought with the file and held against its digest."""
+    if sha256 is None:
+        return None
+    if row is None or row.design_sha256 != sha256:
+        return DesignUsed(sha256)
+    layout = layout_of(row.design)
+    seed = layout.seed
+    return DesignUsed(
+        sha256=sha256,
+        kind=str(seed["kind"]),
+        seed=str(seed["root"] if seed["kind"] == "log" else seed["seed"]),
+        origin=None if seed.get("origin") is None else str(seed["origin"]),
+        size=seed["size"] if type(seed.get("size")) is int else None,
+        places=len(layout.places),
+        findings=None
+        if plots is None
+        else tuple(
+            Finding(one.code, one.level, one.plot, one.value, one.limit, one.answer)
+            for one in check_layout(plots, layout)
+        ),
+    )
+
+
+def _places(plots: Sequence[PlotRecord] | None, record: Part) -> tuple[PlotPlace, ...] | None:
+    """Where the plots on the run's land stand."""
+    if plots is None:
+        return None
+    outside = set(record.part("evidence").texts("plots_outside"))
     return tuple(
         PlotPlace(plot.plot_id, plot.stratum, plot.lon_deg, plot.lat_deg)
         for plot in plots

@@ -108,8 +108,49 @@ def attestation_section(report: Report, say: Speaker) -> Section:
         ),
         caption=say("须由核查机构认定的行", "Rows that a verifier answers for"),
     )
-    digest = Facts(((say("认定摘要", "digest of these rows"), Cell(report.attestation_sha256, code=True)),))
-    return Section("attestation", title, (Paragraph(who), table, digest))
+    return Section("attestation", title, (Paragraph(who), table, *_bound(report, say)))
+
+
+def _bound(report: Report, say: Speaker) -> Iterator[Block]:
+    """What the log binds of the attestation and of the override of assumptions, and what it does not."""
+    assumed = sum(one.mark == "A" for one in report.attested)
+    stated = None if report.outcome is None else report.outcome.attested_sha256
+    rows = [
+        (
+            say("认定摘要（本次运行）", "digest of these rows (this run)"),
+            Cell(report.attestation_sha256, code=True),
+        ),
+        (
+            say("声明中的认定摘要", "digest in the statement"),
+            Cell(stated, code=True) if stated else Cell(say("无", "none"), tone="quiet"),
+        ),
+        (
+            say("标为 P / A 的行数", "rows marked P / A"),
+            Cell(f"{grouped(len(report.attested) - assumed)} / {grouped(assumed)}"),
+        ),
+    ]
+    yield Facts(tuple(rows))
+    if stated is None:
+        return
+    yield Paragraph(
+        say(
+            "日志条目含有上述摘要；它由各行的表、代码、标记和来源算出，因此哪些行被认定、哪些是假定（A），事后不能改动。",
+            "The log's entry holds this digest, made of table, code, mark and source of each row: which rows "
+            "were attested, and which of them are assumptions (A), cannot be changed afterwards.",
+        ),
+        "quiet",
+    )
+    if assumed:
+        yield Paragraph(
+            say(
+                "对假定参数的专门放行由核查机构提交声明时勾选：现行版本不勾选不予受理，"
+                "但日志没有单独记下这一勾选，也没有记下理由；早期版本的声明可能没有经过这一步。",
+                "The express override of assumptions is chosen with the statement: this version takes none "
+                "without it, but the log does not record the choice by itself, and no reason. A statement "
+                "made under an earlier version may not have passed that step.",
+            ),
+            "warn",
+        )
 
 
 def _table_name(table: str, say: Speaker) -> str:
@@ -189,7 +230,8 @@ def _warnings(report: Report, say: Speaker) -> Iterator[Cell]:
         yield Cell(say("样地一致性检查：未记录。", "Checks of the plots: not recorded."), tone="quiet")
     elif not report.findings and report.plots is not None:
         yield Cell(say("样地一致性检查：没有异常。", "Checks of the plots: nothing odd was found."))
-    for finding in report.findings or ():
+    design = None if report.plots is None else report.plots.design
+    for finding in (*(report.findings or ()), *(() if design is None else design.findings or ())):
         plot = say("样地 {plot}：", "plot {plot}: ", plot=finding.plot) if finding.plot else ""
         yield Cell(f"{plot}{_finding(finding, say)}", tone=_FINDING_TONES.get(finding.level, "warn"))
     if report.project_emissions_kg == 0 and report.leakage_kg == 0:
@@ -204,11 +246,19 @@ def _warnings(report: Report, say: Speaker) -> Iterator[Cell]:
 _FINDING_TONES: Final[Mapping[str, Tone]] = {"error": "bad", "outlier": "warn"}
 
 
+_OF_STRATA: Final = ("plot_of_design_missing", "plot_of_other_stratum")
+"""Findings whose value and limit are stand types."""
+
+
 def _finding(finding: Finding, say: Speaker) -> str:
     """What is odd, by how much, and what the owner says to it."""
     said = f"{word(say, LEVELS, finding.level)} · {word(say, FINDINGS, finding.code)}"
-    if finding.value:
-        said += f" ({finding.value}{f'; {finding.limit}' if finding.limit else ''})"
+    value, limit = (
+        stand_type(say, text) if text and finding.code in _OF_STRATA else text
+        for text in (finding.value, finding.limit)
+    )
+    if value:
+        said += f" ({value}{f'; {limit}' if limit else ''})"
     if finding.level == "outlier":
         said += say("；业主说明：", "; the owner's answer: ") + (finding.answer or say("无", "none"))
     return said

@@ -19,7 +19,7 @@ from registry.estimates.reports.blocks import (
     once,
     percent,
 )
-from registry.estimates.reports.facts import MethodSheet, ParameterRow, RasterUsed, Report
+from registry.estimates.reports.facts import MethodSheet, ParameterRow, PlotsUsed, RasterUsed, Report
 from registry.estimates.reports.words import (
     BIOMASS,
     BIOMASS_EQUATIONS,
@@ -149,6 +149,7 @@ def _plot_rows(report: Report, say: Speaker) -> Iterator[tuple[str, Cell]]:
             ),
         )
         yield say("样地文件名", "file name"), say.either(plots.file_name, code=True)
+        yield from _design_rows(plots, say)
     for cover in report.land_covers:
         yield (
             word(say, RASTERS, cover.name) + say("：森林类别", ": classes of forest"),
@@ -160,6 +161,48 @@ def _plot_rows(report: Report, say: Speaker) -> Iterator[tuple[str, Cell]]:
                     f"{one} {say(*LAND_CLASSES.get((cover.product, one), ('森林', 'forest')))}"
                     for one in cover.classes
                 )
+            ),
+        )
+
+
+def _design_rows(plots: PlotsUsed, say: Speaker) -> Iterator[tuple[str, Cell]]:
+    """By which design the places were drawn, and whether anybody could have chosen its seed."""
+    design, label = plots.design, say("样地设计", "design of the plots")
+    if design is None:
+        none = say(
+            "未随样地文件提交；样地位置是否随机抽取，无从核对",
+            "none was brought with the file; nobody can tell whether the places were drawn",
+        )
+        yield label, Cell(none, tone="warn")
+        return
+    yield label, Cell(design.sha256, code=True)
+    if design.kind is None or design.seed is None:
+        yield say("设计种子", "seed of the design"), say.unknown
+        return
+    said = (
+        say(
+            "日志检查点之根：先于设计公布，任何人不能挑选",
+            "root of a checkpoint of the log: published before the design, nobody's choice",
+        )
+        if design.kind == "log"
+        else say("由设计者给定：不能排除挑选", "given by the designer: a choice cannot be ruled out")
+    )
+    yield say("设计种子", "seed of the design"), Cell(said, tone="" if design.kind == "log" else "warn")
+    if design.origin is not None and design.size is not None:
+        checkpoint = say("检查点（日志，条目数）", "checkpoint (log, entries)")
+        yield checkpoint, Cell(f"{design.origin} {design.size}", code=True)
+    yield say("种子内容", "the seed itself"), Cell(design.seed, code=True)
+    if design.places is not None and design.findings is not None:
+        yield (
+            say("与设计的比较", "beside the design"),
+            Cell(
+                say(
+                    "设计 {n} 个样地；偏离、缺少或增加 {odd} 处（见“复核与提示”）",
+                    "{n} places designed; {odd} moved, missing or added (see checks and warnings)",
+                    n=grouped(design.places),
+                    odd=grouped(len(design.findings)),
+                ),
+                tone="warn" if design.findings else "good",
             ),
         )
 

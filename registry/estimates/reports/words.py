@@ -303,6 +303,10 @@ FINDINGS: Final[Mapping[str, Pair]] = {
     "plot_not_computed": ("无法计算", "it cannot be computed"),
     "growth_implausible": ("生长量不合理", "an implausible growth"),
     "plot_lost_carbon": ("碳储量减少", "it has lost carbon"),
+    "plot_off_design": ("偏离设计位置", "it stands away from its designed place"),
+    "plot_of_other_stratum": ("与设计的层不同", "of another stratum than designed"),
+    "plot_not_designed": ("不在设计之中", "not in the design"),
+    "plot_of_design_missing": ("设计中有、文件中没有", "in the design, but not in the file"),
     "plot_stands_out": ("与同层样地相差悬殊", "it stands out from the plots of its stratum"),
 }
 """What the checks of plots can find (`registry.estimates.methods.plot_checks`)."""

@@ -12,6 +12,7 @@ from registry.estimates.reports.facts import (
     AttestedRow,
     ChainLine,
     DeductionStep,
+    DesignUsed,
     Finding,
     LandCoverUsed,
     LandParcel,
@@ -123,6 +124,11 @@ def raster_opinion() -> RasterOpinion:
     )
 
 
+def laid_out() -> DesignUsed:
+    missing = Finding("plot_of_design_missing", "warning", "P-13", "chinese_fir", "", None)
+    return DesignUsed("d5" * 32, "log", "5d" * 32, "log.example", 41, 13, (missing,))
+
+
 def made_report(count: int = 3, **changed: Any) -> Report:
     """A verified run of so many parcels."""
     report = Report(
@@ -148,7 +154,9 @@ def made_report(count: int = 3, **changed: Any) -> Report:
         parcels=parcels(count),
         rasters=rasters(),
         land_covers=(LandCoverUsed("land_cover_start", "CLCD", (2,)),),
-        plots=PlotsUsed("12" * 32, "volume", "plots.csv", 12, 9, ("P-10", "P-11", "P-12"), places()),
+        plots=PlotsUsed(
+            "12" * 32, "volume", "plots.csv", 12, 9, ("P-10", "P-11", "P-12"), places(), laid_out()
+        ),
         strata=tuple(
             StratumFact(code, Decimal("109.0000"), 3, Decimal("6.5"), Decimal("1.25")) for code in STANDS
         ),

@@ -440,7 +440,7 @@ def test_an_edition_is_known_by_its_facts_language_and_format() -> None:
     assert edition_sha256(made_report(), Language.ENGLISH, "pdf") in editions
 
 
-GOLDEN = {Language.CHINESE: "9225a0e9d62e0e9d", Language.ENGLISH: "dd3e32680297a8f7"}
+GOLDEN = {Language.CHINESE: "7b31d3f06ec08ff1", Language.ENGLISH: "1031ffc5fa8b189d"}
 """The text of a report of fixed facts. It changes with its words only: look at what changed, then set it."""
 
 
