@@ -9,7 +9,6 @@ none, and nothing is logged.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
@@ -26,34 +25,23 @@ from registry.accounts.service import NotFound
 from registry.acts import Desk
 from registry.database import Database
 from registry.estimates.inputs import (
-    ELIGIBLE_SHARE,
-    ERRORS_OF,
-    LAND_COVERS,
-    RASTERS,
-    WITHOUT_RASTER,
     ParcelInput,
-    PlotsInput,
-    RasterInput,
     RunInputs,
     TermsInput,
     method_inputs,
 )
 from registry.estimates.kept_shares import kept_shares
 from registry.estimates.methods import method_version
-from registry.estimates.methods.plot_files import READER
-from registry.estimates.models import EstimateRun, PreparedRun, RasterStatement, RunParcel
-from registry.estimates.plain import plain
-from registry.estimates.raster_copies import RasterFile, raster_file, sound
-from registry.estimates.rasters import load_plots, load_raster, plots_path, raster_path
+from registry.estimates.models import EstimateRun, PreparedRun, RunParcel
+from registry.estimates.raster_copies import sound
 from registry.estimates.rules import (
     RUN,
-    DeviationsMissing,
     NoEligibleLand,
-    RasterKindWrong,
     RecordErased,
     RunNotPrepared,
 )
 from registry.estimates.run import compute
+from registry.estimates.run_files import copies_of, paths_of, plots_input, raster_inputs
 from registry.estimates.run_record import RunRecord
 from registry.estimates.saturation import saturation_before
 from registry.office import Act, Answer, Command
@@ -155,10 +143,10 @@ def prepare_run(
         case = load_case(session, command)
         kept = session.get(PreparedRun, case.inputs.digest())
         record = None if kept is None else RunRecord(kept.record)
-        copies = _copies(session, home, case.inputs)
+        copies = copies_of(session, home, case.inputs)
     if record is None:
         cover = partial(kept_shares, CoverageStore(home.coverage), workers=workers, progress=progress)
-        files = _paths(home, case.inputs)
+        files = paths_of(home, case.inputs)
         record = compute(case.inputs, case.outlines, files, cover, progress, sound(copies))
         if keep:
             with database.write() as session:
@@ -229,8 +217,8 @@ def load_case(session: Session, command: EstimatePeriod) -> Case:
         pools=period.pools,
         **method_inputs(project.method),
         terms=TermsInput.of(programme.id, terms_of(programme)),
-        rasters=_raster_inputs(session, command.rasters),
-        plots=_plots_input(session, command.plots),
+        rasters=raster_inputs(session, command.rasters.model_dump()),
+        plots=plots_input(session, command.plots),
         project_emissions_kg=command.project_emissions_kg,
         leakage_kg=command.leakage_kg,
         parcels=tuple(parcels),
@@ -277,70 +265,6 @@ def _parcel_input(number: int, version: ParcelVersion, outline: Polygonal, credi
         stand_type=version.stand_type,
         volume_m3_ha=None if volume in (None, "") else str(volume),
     )
-
-
-def _raster_inputs(session: Session, rasters: RunRasters) -> tuple[RasterInput, ...]:
-    chosen: list[RasterInput] = []
-    for name, kind in RASTERS.items():
-        sha256 = getattr(rasters, name) or _deviations_of(name, chosen)
-        if sha256 is None:
-            continue
-        row = load_raster(session, sha256)
-        if row.kind != kind and not (name in LAND_COVERS and row.kind == ELIGIBLE_SHARE):
-            raise RasterKindWrong(sha256=row.sha256, kind=row.kind, unit=row.unit, expected=kind, name=name)
-        chosen.append(_raster_input(name, row))
-    return tuple(chosen)
-
-
-def _deviations_of(name: str, chosen: list[RasterInput]) -> str | None:
-    """The raster of deviations that a density's error model names; None where the model needs none
-    (`DeviationsMissing`).
-    """
-    density = next(one for one in chosen if ERRORS_OF.get(one.name) == name)
-    model = density.error_model or {}
-    if density.error_kind in WITHOUT_RASTER:
-        return None
-    named = model.get("sd_sha256")
-    if not isinstance(named, str):
-        raise DeviationsMissing(name=density.name, sha256=density.sha256)
-    return named
-
-
-def _raster_input(name: str, row: RasterStatement) -> RasterInput:
-    classes = row.forest_classes
-    return RasterInput(
-        name=name,
-        sha256=row.sha256,
-        product=row.product,
-        taken_on=row.taken_on,
-        statement=row.version,
-        kind=row.kind,
-        unit=row.unit,
-        band=row.band,
-        licence=row.licence,
-        error_model=row.error_model,
-        forest_classes=None if classes is None else tuple(classes),
-        values_sha256=row.values_sha256,
-        grid={key: plain(value) for key, value in row.file.grid.items()},
-    )
-
-
-def _plots_input(session: Session, sha256: str | None) -> PlotsInput | None:
-    if sha256 is None:
-        return None
-    row = load_plots(session, sha256)
-    return PlotsInput(row.sha256, row.measurement, READER, row.design_sha256)
-
-
-def _paths(home: Home, inputs: RunInputs) -> dict[str, Path]:
-    paths = {raster.name: raster_path(home, raster.sha256) for raster in inputs.rasters}
-    return paths if inputs.plots is None else {**paths, "plots": plots_path(home, inputs.plots.sha256)}
-
-
-def _copies(session: Session, home: Home, inputs: RunInputs) -> dict[str, RasterFile]:
-    return {
-        raster.name: raster_file(session, home, raster.sha256, raster.band or 1) for raster in inputs.rasters
-    }
 
 
 def _facts(period: MonitoringPeriod, inputs: RunInputs, record: RunRecord) -> dict[str, JsonValue]:
