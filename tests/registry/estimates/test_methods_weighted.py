@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from registry.estimates import bundle_text
 from registry.estimates.methods import METHODS, ChangeEstimator, PlotEstimate, calibrate
 from registry.estimates.methods.errors import NoRasterSpread, SlopeRestsOnPlot
 from registry.estimates.methods.montecarlo import SecondOpinion
 from registry.estimates.methods.version import Biomass
+from registry.estimates.reports.words import ESTIMATORS
 from registry.programmes.methods import OFFERED
 from tests.registry.estimates.test_methods_montecarlo import estimate_of, opinion
 from tests.registry.estimates.test_methods_statistics import SMALL_LAND, every_sample, sampled, the_truth
@@ -185,6 +187,11 @@ def test_what_programmes_may_name_is_what_estimates_computes() -> None:
     assert list(OFFERED) == list(METHODS)
     for one in METHODS.values():
         assert one.superseded_by is None or METHODS[one.superseded_by].superseded_by is None
+
+
+def test_every_way_from_plots_to_a_mean_has_its_words_in_reports_and_bundles() -> None:
+    every = {one.value for one in ChangeEstimator}
+    assert set(ESTIMATORS) == set(bundle_text._ESTIMATORS) == every
 
 
 def test_a_successor_measures_alike_and_states_other_errors() -> None:
