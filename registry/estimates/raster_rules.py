@@ -138,7 +138,11 @@ class RasterErrorModelWrong(EstimateRefused):
     """`reason` is one of: kind, figures, deviation, correlation, unproven, grid."""
 
     code: ClassVar[str] = "raster_error_model_wrong"
-    template: ClassVar[str] = "The error model {model} cannot be used for this raster ({reason})."
+    template: ClassVar[str] = (
+        "The error model {model} cannot be used for this raster ({reason}): per_pixel takes sd_sha256, the "
+        "digest of a registered agb_sd, relative_ppm takes ppm, absolute takes kg_ha; correlations that "
+        "favour the estimate take a source."
+    )
 
 
 class RasterTextWrong(EstimateRefused):
