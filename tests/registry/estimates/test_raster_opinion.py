@@ -25,7 +25,7 @@ from tests.registry.estimates.test_run_properties import inputs_of, raster, whol
 
 def correlated(given: RunInputs, rho_space_ppm: int) -> RunInputs:
     """The same rasters, whose errors go together by so much."""
-    model = {"kind": "per_pixel", "rho_space_ppm": rho_space_ppm, "rho_time_ppm": 0}
+    model: dict[str, Any] = {"kind": "per_pixel", "rho_space_ppm": rho_space_ppm, "rho_time_ppm": 0}
     densities = ("agb_start", "agb_end")
     rasters = (replace(one, error_model=model) if one.name in densities else one for one in given.rasters)
     return replace(given, rasters=tuple(rasters))
