@@ -5,11 +5,12 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, File, UploadFile
 from fastapi.responses import FileResponse, JSONResponse
+from sqlalchemy.orm import Session
 
 from registry.estimates.file_store import raster_path
 from registry.estimates.models import RasterStatement
 from registry.estimates.raster_form import RasterCorrection, raster_form
-from registry.estimates.raster_rules import RasterClaim
+from registry.estimates.raster_rules import LICENCES, RasterClaim
 from registry.estimates.raster_store import (
     correct_raster,
     list_rasters,
@@ -23,9 +24,10 @@ from registry.estimates.raster_store import (
 )
 from registry.estimates.rules import StoredFileChanged
 from registry.estimates.uploads import UPLOAD_PROBLEMS, require_uploader
+from registry.machine import NotAuthorised, Role
 from registry.projects.rules import civil_date
 from registry.turns import Turns
-from registry.web.api import READ_PROBLEMS, Acting, Known, Reading, Running
+from registry.web.api import READ_PROBLEMS, Acting, Caller, Known, Reading, Running, problem_responses
 from registry.web.uploads import uploaded
 
 router = APIRouter(tags=["estimates"])
@@ -77,10 +79,14 @@ def stac_item(sha256: str, known: Known, session: Reading) -> JSONResponse:
     "/rasters/{sha256}/file",
     summary="The file itself, under its own licence",
     response_class=FileResponse,
-    responses=READ_PROBLEMS,
+    responses=READ_PROBLEMS | problem_responses(403),
 )
 def raster_bytes(sha256: str, running: Running, known: Known, session: Reading) -> FileResponse:
+    """Under a licence that lets anybody pass it on it is for all members; else for who brought it, verifiers
+    and officials, who need it to check.
+    """
     row = load_raster(session, sha256)
+    _require_reader(session, known, row)
     path = raster_path(running.home, row.sha256)
     if not path.exists():
         raise StoredFileChanged(sha256=row.sha256)
@@ -105,6 +111,13 @@ def correct(sha256: str, running: Running, by: Acting, correction: RasterCorrect
         )
     with running.database.write() as session:
         return JSONResponse(dict(raster_view(correct_raster(session, ready, by.mandate, now))), 201)
+
+
+def _require_reader(session: Session, known: Caller, row: RasterStatement) -> None:
+    """Refuse what is not ours to hand on (`NotAuthorised`); bundles leave it out likewise."""
+    mine = load_raster(session, row.sha256, 1).organisation_id == known.mandate.organisation
+    if row.licence not in LICENCES and not (known.official or mine):
+        raise NotAuthorised(machine="raster", action="file", needed=Role.VERIFIER)
 
 
 def raster_view(row: RasterStatement) -> Mapping[str, Any]:

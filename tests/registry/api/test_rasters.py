@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from geo.raster import write_geotiff
 from tests.geo import bad_rasters
 from tests.registry.api.life import Life
 
@@ -78,3 +79,14 @@ def test_what_cannot_be_an_input_is_refused_and_not_kept(
 def test_a_firm_brings_no_rasters(life: Life, good: Path) -> None:
     answer = send(life, "firm", good)
     assert (answer.status_code, answer.json()["code"]) == (403, "not_authorised")
+
+
+def test_a_raster_that_may_not_be_passed_on_is_not_handed_to_others(life: Life, tmp_path: Path) -> None:
+    own = tmp_path / "own.tif"
+    write_geotiff(own, bad_rasters.density() / 2, bad_rasters.GRID, -9999.0)
+    said = {"licence": "LicenseRef-survey-office", "licence_note": "for this project alone"}
+    sha256 = send(life, "operator", own, **said).json()["sha256"]
+    path = f"/rasters/{sha256}/file"
+    assert life["operator"].get(path).content == own.read_bytes()
+    refused = life["firm"].http.get(path)
+    assert (refused.status_code, refused.json()["code"]) == (403, "not_authorised")
