@@ -1,9 +1,14 @@
 """Plot files over HTTP: what is odd is answered in words, and a dry run keeps nothing."""
 
+import json
 from pathlib import Path
 
+import httpx
+
+from registry.estimates.methods.design import DesignStratum, lay_out, plots_given
+from registry.estimates.plot_design import assumed_pilot, design_document, given_seed
 from tests.registry.api.life import Life
-from tests.registry.forest import plots_text
+from tests.registry.forest import OUTLINES, plots_text
 
 
 def file(folder: Path, text: str) -> Path:
@@ -54,3 +59,32 @@ def test_a_registered_file_is_answered_with_its_findings(life: Life, tmp_path: P
     assert (said["dry_run"], said["measurement"], said["reader"]) == (False, "volume", "plots/2")
     assert {one["code"] for one in said["findings"]} == {"plot_area_unusual"}
     assert said["sha256"] in {one["sha256"] for one in life["operator"].get("/plot-files").json()["items"]}
+
+
+def test_a_design_comes_along_and_what_is_none_is_refused_by_its_code(life: Life, tmp_path: Path) -> None:
+    http, path = life["operator"].http, file(tmp_path, plots_text().replace("0.06", "0.05"))
+
+    def upload(content: bytes) -> httpx.Response:
+        files = {"file": (path.name, path.read_bytes()), "design": ("design.json", content)}
+        return http.post("/plot-files", files=files)
+
+    land = [DesignStratum("chinese_fir", {"1": OUTLINES[0]})]
+    pilot = assumed_pilot(land)
+    laid = lay_out(land, plots_given(pilot, 3), plot_area_ha=0.05, seed="open")
+    document = design_document(
+        laid, seed=given_seed("open"), target_error=None, reliability=0.9, pilot=pilot, pilot_source="[A]"
+    )
+    before = life["operator"].get("/plot-files").json()["items"]
+    refused = upload(json.dumps({**document, "seed": {"kind": "given", "seed": "better"}}).encode())
+    assert (refused.status_code, refused.json()["code"]) == (422, "design_changed")
+    assert upload(b"[]").json()["code"] == "design_malformed"
+    assert life["operator"].get("/plot-files").json()["items"] == before
+    answer = upload(json.dumps(document).encode())
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["design_sha256"] == laid.digest()
+    codes = [one["code"] for one in answer.json()["findings"]]
+    assert codes.count("plot_of_design_missing") == 3 and codes.count("plot_not_designed") == 6
+    listed = {
+        one["sha256"]: one["design_sha256"] for one in life["operator"].get("/plot-files").json()["items"]
+    }
+    assert listed[answer.json()["sha256"]] == laid.digest()
