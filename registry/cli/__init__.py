@@ -83,7 +83,12 @@ def main() -> None:
     except (OSError, OperationalError, ArgumentError) as fault:
         reason = str(fault.orig if isinstance(fault, OperationalError) else fault).partition("\n")[0]
         errors.print(f"[red]failed[/red] {type(fault).__name__}: {reason}", soft_wrap=True)
-        sys.exit(FAILED)
+        sys.exit(REFUSED if _misnamed(fault) else FAILED)
+
+
+def _misnamed(fault: Exception) -> bool:
+    """Whether a file that the command line names is not there; 1 would say that a check did not hold."""
+    return isinstance(fault, FileNotFoundError) and str(fault.filename) in sys.argv
 
 
 def _overlaps(facts: Mapping[str, object]) -> Iterator[str]:

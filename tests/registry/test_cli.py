@@ -220,3 +220,10 @@ def test_a_project_that_is_not_there_is_named_where_plots_are_designed(
         "plots", "design", "--project", "7", "--out", str(tmp_path / "d"), "--home", str(home)
     )
     assert (status, "not_found" in said) == (2, True)
+
+
+@pytest.mark.parametrize("words", [("recompute",), ("plots", "check"), ("method", "calc")])
+def test_a_file_that_is_not_there_is_no_finding(line: Line, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """Status 1 of `recompute` says that a run is not the same."""
+    status, said = line(*words, str(tmp_path / "run.zip"))
+    assert (status, "No such file" in said) == (2, True)
