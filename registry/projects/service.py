@@ -601,11 +601,17 @@ def load_project(session: Session, project: str) -> Project:
     return row
 
 
-def find_project(session: Session, name: str) -> Project:
-    """The project of this id, or of this number (`NotFound`)."""
+def known_project(session: Session, name: str) -> Project | None:
+    """The project of this id, or of this number."""
     found = session.get(Project, name)
     if found is None and name.isascii() and name.isdigit() and len(name) < 10:
         found = session.scalar(sa.select(Project).where(Project.number == int(name)))
+    return found
+
+
+def find_project(session: Session, name: str) -> Project:
+    """The project of this id, or of this number (`NotFound`)."""
+    found = known_project(session, name)
     if found is None:
         raise NotFound(kind="project", id=name[:100])
     return found

@@ -15,7 +15,8 @@ from registry.estimates.recompute import Recomputed
 from registry.estimates.recompute_home import recompute_run
 from registry.estimates.run import fresh_cover
 from registry.estimates.service import load_run
-from registry.projects.models import MonitoringPeriod, Project
+from registry.projects.models import MonitoringPeriod
+from registry.projects.service import known_project
 from registry.settings import Home
 from registry.transparency.trace import find_serial, homes_of
 
@@ -58,7 +59,9 @@ class RecomputedSerial:
 
     def lines(self) -> list[str]:
         """For a person at a terminal."""
-        found = "nothing, a file is missing" if self.outcome.kg is None else f"{self.outcome.kg} kg"
+        found = (
+            "nothing: an input is missing or changed" if self.outcome.kg is None else f"{self.outcome.kg} kg"
+        )
         lines = [f"run {self.run}" if self.serial is None else f"{self.serial} rests on run {self.run}"]
         lines.append(f"recorded {self.outcome.recorded_kg} kg, computed again {found}")
         if self.serial is not None:
@@ -91,10 +94,10 @@ def recompute_named(
     session: Session, home: Home, what: str, cover: Cover = fresh_cover, progress: Progress | None = None
 ) -> list[RecomputedSerial]:
     """Recompute what is named: a run, the runs that hold for the periods of a project, else a serial."""
-    run, project = session.get(EstimateRun, what), session.get(Project, what)
+    run, project = session.get(EstimateRun, what), known_project(session, what)
     if run is None and project is None:
         return [recompute_serial(session, home, what, cover, progress)]
-    runs = [run] if run is not None else _runs(session, what)
+    runs = [run] if run is not None else _runs(session, None if project is None else project.id)
     if not runs:
         raise NotFound(kind="run of project", id=what)
     return _again(session, home, runs, cover, progress)

@@ -85,6 +85,7 @@ def test_a_record_planted_among_the_prepared_is_found_out(forest: Forest, home: 
     tell("audit", "--home", home)  # books and log agree with each other
     said = tell("audit", "--home", home, "--recompute", code=1)
     assert f"differs: results.estimate_kg: recorded {more}, found {prepared.estimate_kg}" in said
+    assert f"differs: results.estimate_kg: recorded {more}" in tell("recompute", "1", "--home", home, code=1)
     told = json.loads(tell("audit", "--home", home, "--recompute", "--json", code=1))
     assert told["passed"] and not told["runs"][0]["same"]
 
