@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from registry.estimates.inputs import RasterInput
+from registry.estimates.raster_rules import FOREST_CLASSES
 from registry.estimates.run_record import RunRecord
 
 _EQUATIONS: Final[Mapping[str, str]] = {
@@ -210,13 +212,18 @@ def readme(run: str, record: RunRecord, left_out: Sequence[Mapping[str, str | No
     return text + _LEFT_OUT.format(lines="\n".join(lines))
 
 
+def forest_said(cover: RasterInput) -> str:
+    """What of a land cover is forest: its classes (version 1 named the product alone), or its shares."""
+    if cover.kind == "eligible_share":
+        return f"{cover.name}: its own shares"
+    classes = cover.forest_classes or FOREST_CLASSES[cover.product]
+    return f"{cover.name}: {cover.product} classes {', '.join(map(str, classes))}"
+
+
 def method_text(record: RunRecord, method: Mapping[str, Any]) -> str:
     """The method of a record in words and formulas; `method` is what `method_sha256` is the digest of."""
     covers = [raster for raster in record.inputs.rasters if raster.name.startswith("land_cover")]
-    forest = "; ".join(
-        f"{cover.name}: {cover.product} classes {', '.join(str(one) for one in cover.forest_classes or ())}"
-        for cover in covers
-    )
+    forest = "; ".join(map(forest_said, covers))
     biomass, estimator = str(method.get("biomass")), str(method.get("estimator"))
     return _METHOD.format(
         method=record.inputs.method,

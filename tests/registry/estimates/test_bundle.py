@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from ledger.tiles import TileDirectory
 from registry.accounts.service import NotFound
 from registry.estimates.bundle import Contents, gather, write_bundle
 from registry.estimates.bundle_reading import recompute_bundle, unpack
+from registry.estimates.bundle_text import forest_said
+from registry.estimates.inputs import RasterInput
 from registry.estimates.recompute import Recomputed
 from registry.estimates.rules import BundleOutlineErased, BundleRefused, RasterNotRedistributable
 from registry.estimates.service import load_record, load_run
@@ -328,3 +330,10 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"PK\x03\x04 but no more")
     with pytest.raises(BundleRefused):
         unpack(path, tmp_path / "into")
+
+
+def test_a_stranger_is_told_what_is_forest_in_records_of_either_version() -> None:
+    old = RasterInput("land_cover_start", "a" * 64, "ESA-WorldCover", "2020-01-01")
+    assert forest_said(old) == "land_cover_start: ESA-WorldCover classes 10, 95"
+    assert forest_said(replace(old, forest_classes=(7,))) == "land_cover_start: ESA-WorldCover classes 7"
+    assert forest_said(replace(old, kind="eligible_share")) == "land_cover_start: its own shares"
