@@ -15,10 +15,10 @@ from registry import problem
 from registry.accounts import routes as accounts
 from registry.catalogue import ACTS
 from registry.estimates import method_routes as methods
-from registry.estimates import plot_routes as plots
-from registry.estimates import raster_routes as rasters
 from registry.estimates import routes as estimates
 from registry.estimates.estimate_jobs import EstimateJobs
+from registry.estimates.plots import routes as plots
+from registry.estimates.rasters import routes as rasters
 from registry.estimates.reports import routes as reports
 from registry.evidence import routes as evidence
 from registry.files import FileStore

@@ -60,9 +60,10 @@ from registry.accounts import service as accounts
 from registry.database import SchemaNewer
 from registry.documents import errors as documents
 from registry.errors import HomeMissing, RegistryRefusal
-from registry.estimates import estimate_jobs, raster_rules
+from registry.estimates import estimate_jobs
 from registry.estimates import rules as estimates
 from registry.estimates.methods import errors as methods
+from registry.estimates.rasters import rules as raster_rules
 from registry.estimates.reports import loading as reports
 from registry.evidence import rules as evidence
 from registry.issuance import rules as issuance

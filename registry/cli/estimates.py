@@ -63,7 +63,7 @@ def _together(answers: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _of_bundle(path: Path, rasters: Path | None, vkey: str | None, advance: Progress) -> Any:
-    from registry.estimates.bundle_reading import recompute_bundle, unpack
+    from registry.estimates.bundles.reading import recompute_bundle, unpack
     from registry.transparency.recomputing import RecomputedSerial
 
     key = None if vkey is None else key_text(vkey)
@@ -100,7 +100,7 @@ def export_run(
     """Write a run as one file that a stranger can check. It holds outlines of people's land."""
     from ledger.tiles import TileDirectory
     from registry.database import Database
-    from registry.estimates.bundle import gather, write_bundle
+    from registry.estimates.bundles.writing import gather, write_bundle
 
     target = existing(home)
     database = Database(target.database_url)

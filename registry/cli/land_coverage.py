@@ -74,7 +74,7 @@ def _cover(database: Any, store: Any, raster: str, workers: int | None, progress
 
 def _grid(database: Any, raster: str) -> Any:
     from geo.raster import Grid, RasterSource
-    from registry.estimates.rasters import load_raster
+    from registry.estimates.input_files import load_raster
 
     if not _DIGEST.fullmatch(raster):
         with RasterSource.open(Path(raster)) as source:

@@ -18,8 +18,8 @@ from registry.database import Database, require_known
 from registry.estimates.methods.design import lay_out, plots_given, plots_needed
 from registry.estimates.methods.plot_files import Measurement
 from registry.estimates.methods.uncertainty import RELIABILITY
-from registry.estimates.plot_convert import convert as convert_columns
-from registry.estimates.plot_design import (
+from registry.estimates.plots.convert import convert as convert_columns
+from registry.estimates.plots.design import (
     ASSUMED_VARIATION,
     Seed,
     assumed_pilot,
@@ -29,11 +29,11 @@ from registry.estimates.plot_design import (
     given_seed,
     log_seed,
 )
-from registry.estimates.plot_land import ParcelLand, file_land, project_land, strata_of
-from registry.estimates.plot_layout import read_layout_at
-from registry.estimates.plot_report import PlotReport, report_plots
-from registry.estimates.plot_store import MEASUREMENTS, list_plot_files, record_plots, store_plots
-from registry.estimates.plot_words import LEVELS, finding_said
+from registry.estimates.plots.land import ParcelLand, file_land, project_land, strata_of
+from registry.estimates.plots.layout import read_layout_at
+from registry.estimates.plots.report import PlotReport, report_plots
+from registry.estimates.plots.store import MEASUREMENTS, list_plot_files, record_plots, store_plots
+from registry.estimates.plots.words import LEVELS, finding_said
 from registry.language import Language, translate
 from registry.projects.models import MonitoringPeriod
 from registry.projects.service import find_project, load_period

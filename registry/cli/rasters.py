@@ -21,10 +21,10 @@ from registry.clock import clock_of
 from registry.database import Database, require_known
 from registry.estimates.file_store import checked, raster_path
 from registry.estimates.models import RasterStatement
-from registry.estimates.raster_form import EXAMPLE, classes_of, error_model_of
-from registry.estimates.raster_routes import raster_view
-from registry.estimates.raster_rules import ErrorModel, RasterClaim, RasterKind
-from registry.estimates.raster_store import (
+from registry.estimates.rasters.form import EXAMPLE, classes_of, error_model_of
+from registry.estimates.rasters.routes import raster_view
+from registry.estimates.rasters.rules import ErrorModel, RasterClaim, RasterKind
+from registry.estimates.rasters.store import (
     UPLOADERS,
     correct_raster,
     list_rasters,
@@ -185,7 +185,7 @@ def normalise(
     """Write rasters again in the encoding that is read fastest, with a proof that no value changed. Runs then
     read the copy; what they name is the source.
     """
-    from registry.estimates.raster_copies import normalise_raster, raster_file, record_copy
+    from registry.estimates.rasters.copies import normalise_raster, raster_file, record_copy
 
     made: list[dict[str, Any]] = []
     with _opened(home) as (target, database), progress_bar() as progress:
@@ -234,7 +234,7 @@ def align(
     """Bring a land cover onto the grid of a biomass map: a raster of the share of each cell's ground that is
     eligible, registered with what it was made from.
     """
-    from registry.estimates.raster_alignment import align_raster
+    from registry.estimates.rasters.alignment import align_raster
 
     with _opened(home) as (target, database), progress_bar() as progress:
         by, now, today = _author(database, organisation)
@@ -260,7 +260,7 @@ def export_stac(
     as_json: JsonOption = False,
 ) -> None:
     """Write a static STAC catalogue of the registered rasters, with relative paths."""
-    from registry.estimates.stac import write_catalogue
+    from registry.estimates.rasters.stac import write_catalogue
 
     if copy and link:
         raise typer.BadParameter("--copy or --link, not both")

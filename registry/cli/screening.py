@@ -103,8 +103,8 @@ class _World:
     def _raster(self, stack: ExitStack, kind: str, named: str) -> tuple[Any, Any]:
         """A raster opened, and its statement where it is registered (RasterKindWrong, StoredFileChanged)."""
         from geo.raster import RasterSource
-        from registry.estimates.raster_copies import believed, raster_file
-        from registry.estimates.rasters import load_raster
+        from registry.estimates.input_files import load_raster
+        from registry.estimates.rasters.copies import believed, raster_file
         from registry.estimates.rules import RasterKindWrong
 
         if not _DIGEST.fullmatch(named):
@@ -148,7 +148,7 @@ class _Opened:
 
 def _classes(question: ScreeningQuestion, stated: Any) -> tuple[int, ...] | None:
     """Forest classes of a land cover; None for a raster of shares (`ProductUnknown`)."""
-    from registry.estimates.raster_rules import FOREST_CLASSES
+    from registry.estimates.rasters.rules import FOREST_CLASSES
     from registry.estimates.rules import ProductUnknown
 
     if stated is not None:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from fixtures.quzhou import generate
 from registry.errors import RegistryRefusal
-from registry.estimates.rasters import UNITS, RasterClaim, RasterKind
+from registry.estimates.input_files import UNITS, RasterClaim, RasterKind
 
 
 class DemoInputMissing(RegistryRefusal):

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from registry.demo.story import Story
-from registry.estimates.rasters import record_plots, record_raster, store_plots, store_raster
+from registry.estimates.input_files import record_plots, record_raster, store_plots, store_raster
 from registry.estimates.service import EstimatePeriod, RunRasters, load_record, load_run, prepare_run
 from registry.issuance.service import ApproveIssuance, ProposeIssuance
 from registry.projects.rules import civil_date

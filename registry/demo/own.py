@@ -16,8 +16,8 @@ from geo.crs import area_m2, mu
 from geo.raster import RasterSource, write_geotiff
 from geo.vector import FeatureRow, LandRow, ParcelFile, examine, read_parcels, write_zipped_shapefile
 from registry.demo.files import LAND_COVER, Files
+from registry.estimates.input_files import FOREST_CLASSES
 from registry.estimates.methods import read_plots
-from registry.estimates.rasters import FOREST_CLASSES
 from registry.parcels.mapping import FieldMap, columns_of, load_mapping
 from registry.parcels.report import RowProblem
 from registry.parcels.rules import ImportRefused

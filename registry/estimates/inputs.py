@@ -12,10 +12,10 @@ from datetime import date
 from typing import Any, Final, TypeVar
 
 from ledger.canonical import JsonValue, encode
+from registry.estimates.input_files import FOREST_CLASSES
 from registry.estimates.inputs_checks import nonsense
 from registry.estimates.methods import MethodVersion, RiskMode, method_version
 from registry.estimates.plain import plain
-from registry.estimates.rasters import FOREST_CLASSES
 from registry.estimates.rules import ProductUnknown, RasterDatesWrong, RecordMalformed
 from registry.programmes.rules import Terms
 

@@ -15,6 +15,7 @@ from geo.raster import RasterSource
 from ledger.canonical import JsonValue
 from registry.estimates.chain import Chain, Change
 from registry.estimates.ground import Ground
+from registry.estimates.input_files import READERS
 from registry.estimates.inputs import RunInputs
 from registry.estimates.methods import (
     CalibratedChange,
@@ -35,8 +36,7 @@ from registry.estimates.methods.parameters import sha256_hex
 from registry.estimates.methods.plot_checks import check_plots
 from registry.estimates.methods.version import Biomass
 from registry.estimates.plain import plain
-from registry.estimates.plot_ground import PlacedPlots, change_at_plots, place
-from registry.estimates.rasters import READERS
+from registry.estimates.plots.ground import PlacedPlots, change_at_plots, place
 from registry.estimates.rules import TIER_SCREENING, TIER_VERIFIED
 from registry.programmes.rules import MILLION
 

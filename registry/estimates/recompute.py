@@ -23,13 +23,13 @@ from geo.raster import RasterSource
 from geo.work import Progress
 from ledger.canonical import JsonValue
 from registry.estimates.ground import CM2_PER_M2, Cover
+from registry.estimates.input_files import READERS, file_sha256
 from registry.estimates.inputs import RunInputs, method_inputs
 from registry.estimates.methods import MethodRefusal, method_version
 from registry.estimates.methods.errors import UnknownMethod
 from registry.estimates.parameter_rows import differing_rows, table_document, table_sha256
 from registry.estimates.plain import plain
 from registry.estimates.proof import plot_digest
-from registry.estimates.rasters import READERS, file_sha256
 from registry.estimates.run import compute, fresh_cover, software
 from registry.estimates.run_record import RunRecord
 

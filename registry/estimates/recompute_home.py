@@ -7,8 +7,8 @@ from sqlalchemy.orm import Session
 
 from geo.work import Progress
 from registry.estimates.ground import Cover
+from registry.estimates.input_files import stored_file
 from registry.estimates.models import EstimateRun
-from registry.estimates.rasters import stored_file
 from registry.estimates.recompute import Recomputed, folder, recompute, write_outlines
 from registry.estimates.run import fresh_cover
 from registry.estimates.run_record import RunRecord

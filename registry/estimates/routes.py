@@ -13,7 +13,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from starlette.background import BackgroundTask
 
 from registry.accounts.service import NotFound
-from registry.estimates.bundle import gather, write_bundle
+from registry.estimates.bundles.writing import gather, write_bundle
 from registry.estimates.estimate_jobs import EstimateJob, EstimateJobs
 from registry.estimates.models import EstimateRun
 from registry.estimates.rules import RunNotPrepared

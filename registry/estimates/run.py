@@ -28,13 +28,13 @@ from ledger.canonical import JsonValue, encode
 from registry.apportion import largest_remainder
 from registry.estimates.chain import Chain, Change, chained, lines, ppm, rate_kg_ha_year
 from registry.estimates.ground import Cover, Ground, measure, opened
+from registry.estimates.input_files import checked
 from registry.estimates.inputs import ParcelInput, RunInputs, check_raster_dates
 from registry.estimates.methods import Mark, MethodVersion, RowUse, method_version, volume_carbon_tc_ha
 from registry.estimates.methods.constants import C_TO_CO2
 from registry.estimates.parameter_rows import rows_used
 from registry.estimates.plain import plain
 from registry.estimates.proof import Work, findings, opinion, prove, proven, raster_second_opinion, screened
-from registry.estimates.rasters import checked
 from registry.estimates.run_record import RECORD_VERSION, RunRecord
 
 
@@ -72,7 +72,7 @@ def compute(
     `outlines` are the canonical outlines of `inputs.parcels`, in their order; `files` has the path of each
     raster by its name, and of the plots as `plots`. The bytes of every file are held against their digest
     first. `cover` is where shares of pixels are kept; without one they are made and thrown away. `copies` are
-    read in place of the rasters of their names: proven to hold the same values (`raster_copies`). Raises
+    read in place of the rasters of their names: proven to hold the same values (`rasters.copies`). Raises
     `StoredFileChanged`, the refusals of `geo`, `EstimateRefused` and `MethodRefusal`.
     """
     told = Steps(progress, 4)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from registry.estimates.input_files import load_plots, load_raster, plots_path, raster_path
 from registry.estimates.inputs import (
     ELIGIBLE_SHARE,
     ERRORS_OF,
@@ -18,8 +19,7 @@ from registry.estimates.inputs import (
 from registry.estimates.methods.plot_files import READER
 from registry.estimates.models import RasterStatement
 from registry.estimates.plain import plain
-from registry.estimates.raster_copies import RasterFile, raster_file
-from registry.estimates.rasters import load_plots, load_raster, plots_path, raster_path
+from registry.estimates.rasters.copies import RasterFile, raster_file
 from registry.estimates.rules import DeviationsMissing, RasterKindWrong
 from registry.settings import Home
 

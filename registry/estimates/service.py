@@ -33,7 +33,7 @@ from registry.estimates.inputs import (
 from registry.estimates.kept_shares import kept_shares
 from registry.estimates.methods import method_version
 from registry.estimates.models import EstimateRun, PreparedRun, RunParcel
-from registry.estimates.raster_copies import sound
+from registry.estimates.rasters.copies import sound
 from registry.estimates.rules import (
     RUN,
     NoEligibleLand,

@@ -18,7 +18,7 @@ from shapely import Point
 
 from geo.crs import Polygonal
 from geo.raster import Grid, write_geotiff
-from registry.estimates.rasters import UNITS, RasterClaim, RasterKind, register_plots, register_raster
+from registry.estimates.input_files import UNITS, RasterClaim, RasterKind, register_plots, register_raster
 from registry.estimates.service import EstimatePeriod, Prepared, RunRasters, prepare_run
 from registry.installation import Installation
 from registry.office import Outcome

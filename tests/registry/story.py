@@ -27,7 +27,7 @@ from registry.clock import SimulatedClock
 from registry.estimates.inputs import RASTERS, RunInputs
 from registry.estimates.methods import DEFAULT_METHOD
 from registry.estimates.models import PlotFile, PreparedRun, Raster, RasterStatement
-from registry.estimates.raster_rules import ErrorModel
+from registry.estimates.rasters.rules import ErrorModel
 from registry.estimates.rules import TIER_VERIFIED
 from registry.estimates.run_record import RECORD_VERSION
 from registry.estimates.service import EstimatePeriod, RunRasters, load_case

@@ -18,8 +18,8 @@ from sqlalchemy.orm import Session
 from registry.backup import backup
 from registry.database import Database, SchemaNewer, create_engine, migrate, migration_config, schema_revision
 from registry.estimates.models import EstimateRun
-from registry.estimates.raster_rules import ErrorModel
-from registry.estimates.raster_store import list_rasters
+from registry.estimates.rasters.rules import ErrorModel
+from registry.estimates.rasters.store import list_rasters
 from registry.estimates.recompute_home import recompute_run
 from registry.installation import Installation
 from registry.machine import Role

@@ -25,11 +25,11 @@ from registry.accounts.service import NotFound
 from registry.clock import from_milliseconds
 from registry.documents.mapping import Ring
 from registry.documents.statement import outline_ring
+from registry.estimates.input_files import FOREST_CLASSES, READERS, file_sha256, plots_path
 from registry.estimates.methods.errors import MethodRefusal
 from registry.estimates.methods.plots import PlotRecord
 from registry.estimates.models import EstimateRun, PlotFile, RasterStatement
-from registry.estimates.plot_layout import check_layout, layout_of
-from registry.estimates.rasters import FOREST_CLASSES, READERS, file_sha256, plots_path
+from registry.estimates.plots.layout import check_layout, layout_of
 from registry.estimates.reports.facts import (
     DesignUsed,
     Finding,

@@ -13,7 +13,7 @@ from ledger.keys import SigningKey
 from registry.accounts.service import create_api_key
 from registry.clock import clock_of
 from registry.database import Database
-from registry.estimates.rasters import UNITS
+from registry.estimates.input_files import UNITS
 from registry.installation import Installation
 from registry.machine import Role
 from registry.members import issue_api_key, register_organisation, register_person

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 
 from registry.estimates.methods.design import DesignStratum, lay_out, plots_given
-from registry.estimates.plot_design import assumed_pilot, design_document, given_seed
+from registry.estimates.plots.design import assumed_pilot, design_document, given_seed
 from tests.registry.api.life import Life
 from tests.registry.forest import OUTLINES, plots_text
 

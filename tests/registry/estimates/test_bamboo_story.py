@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from registry.estimates.input_files import register_plots
 from registry.estimates.methods import method_version
 from registry.estimates.methods.constants import C_TO_CO2
 from registry.estimates.models import EstimateRun
-from registry.estimates.rasters import register_plots
 from registry.estimates.run_record import RunRecord
 from registry.estimates.service import EstimatePeriod, RunRasters, prepare_run
 from registry.installation import Installation

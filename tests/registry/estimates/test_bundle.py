@@ -15,9 +15,9 @@ import pytest
 from ledger.canonical import encode
 from ledger.tiles import TileDirectory
 from registry.accounts.service import NotFound
-from registry.estimates.bundle import Contents, gather, write_bundle
-from registry.estimates.bundle_reading import recompute_bundle, unpack
-from registry.estimates.bundle_text import forest_said
+from registry.estimates.bundles.reading import recompute_bundle, unpack
+from registry.estimates.bundles.text import forest_said
+from registry.estimates.bundles.writing import Contents, gather, write_bundle
 from registry.estimates.inputs import RasterInput
 from registry.estimates.recompute import Recomputed
 from registry.estimates.rules import BundleOutlineErased, BundleRefused, RasterNotRedistributable

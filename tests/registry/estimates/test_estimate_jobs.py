@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from registry.app import create_app
 from registry.estimates import estimate_jobs
-from registry.estimates.bundle_reading import recompute_bundle, unpack
+from registry.estimates.bundles.reading import recompute_bundle, unpack
 from registry.estimates.estimate_jobs import EstimateJobs, EstimatesBusy
 from registry.machine import Mandate, Role
 from registry.members import issue_api_key

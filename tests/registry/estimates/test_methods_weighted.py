@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.estimates import bundle_text
+from registry.estimates.bundles import text as bundle_text
 from registry.estimates.methods import METHODS, ChangeEstimator, PlotEstimate, calibrate
 from registry.estimates.methods.errors import NoRasterSpread, SlopeRestsOnPlot
 from registry.estimates.methods.montecarlo import SecondOpinion

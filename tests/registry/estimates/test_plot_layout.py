@@ -13,8 +13,8 @@ from shapely import box
 
 from registry.estimates.methods.design import Design, DesignStratum, lay_out, plots_given
 from registry.estimates.methods.plots import PlotRecord
-from registry.estimates.plot_design import assumed_pilot, design_document, given_seed
-from registry.estimates.plot_layout import (
+from registry.estimates.plots.design import assumed_pilot, design_document, given_seed
+from registry.estimates.plots.layout import (
     DesignChanged,
     DesignMalformed,
     DesignSeedUnknown,
@@ -24,7 +24,7 @@ from registry.estimates.plot_layout import (
     read_layout,
     require_known_seed,
 )
-from registry.estimates.plot_store import record_plots, store_plots
+from registry.estimates.plots.store import record_plots, store_plots
 from registry.estimates.rules import RegisteredOtherwise
 from registry.settings import Home
 from tests.registry.estimates.test_methods_plot_checks import plot

@@ -14,21 +14,21 @@ import pytest
 from shapely import box
 
 from geo.vector import write_geojson
+from registry.estimates.input_files import READERS, stored_file
 from registry.estimates.methods.errors import BadPlotFile
 from registry.estimates.methods.plot_files import read_plot_file
 from registry.estimates.methods.plots import PlotRecord
 from registry.estimates.models import PreparedRun
-from registry.estimates.plot_convert import FieldUnknown, HeadingMissing, convert
-from registry.estimates.plot_design import log_seed
-from registry.estimates.plot_land import (
+from registry.estimates.plots.convert import FieldUnknown, HeadingMissing, convert
+from registry.estimates.plots.design import log_seed
+from registry.estimates.plots.land import (
     LandWithoutStandTypes,
     ParcelLand,
     check_places,
     file_land,
     project_land,
 )
-from registry.estimates.plot_store import load_plots, plots_path, register_plots
-from registry.estimates.rasters import READERS, stored_file
+from registry.estimates.plots.store import load_plots, plots_path, register_plots
 from registry.estimates.rules import PlotsUnanswered
 from registry.estimates.run_record import RunRecord
 from registry.installation import Installation

@@ -13,8 +13,8 @@ from geo.raster_inspect import inspect_here
 from registry.accounts.models import MandateRow
 from registry.errors import RegistryRefusal
 from registry.estimates.models import Raster, RasterStatement
-from registry.estimates.raster_copies import normalise_raster, raster_file, record_copy
-from registry.estimates.raster_rules import (
+from registry.estimates.rasters.copies import normalise_raster, raster_file, record_copy
+from registry.estimates.rasters.rules import (
     ErrorModel,
     LandCoverClassesWrong,
     RasterAttributionMissing,
@@ -30,7 +30,7 @@ from registry.estimates.raster_rules import (
     RasterUnitWrong,
     check_claim,
 )
-from registry.estimates.raster_store import (
+from registry.estimates.rasters.store import (
     Correction,
     correct_raster,
     load_raster,

@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 
 from geo.errors import RasterCrsMissing, RasterNotGeotiff
-from registry.estimates.methods.errors import BadPlotFile
-from registry.estimates.models import PlotFile, RasterStatement
-from registry.estimates.rasters import (
+from registry.estimates.input_files import (
     UNITS,
     RasterClaim,
     list_plot_files,
@@ -22,6 +20,8 @@ from registry.estimates.rasters import (
     store_raster,
     stored_file,
 )
+from registry.estimates.methods.errors import BadPlotFile
+from registry.estimates.models import PlotFile, RasterStatement
 from registry.estimates.rules import ProductUnknown, RegisteredOtherwise
 from registry.installation import Installation
 from tests.registry.forest import HEADER, plots_text, write

@@ -11,7 +11,7 @@ import pytest
 from registry.estimates.methods.errors import BadPlotFile
 from registry.estimates.methods.forest import Tree, tree_plot
 from registry.estimates.methods.plot_files import read_plot_file
-from registry.estimates.plot_convert import convert
+from registry.estimates.plots.convert import convert
 from tests.geo.conftest import real_data
 
 __all__ = ["real_data"]

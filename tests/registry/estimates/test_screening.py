@@ -30,8 +30,8 @@ from registry.estimates import screening
 from registry.estimates.file_store import copy_path, file_sha256, raster_path
 from registry.estimates.methods import default_parameters
 from registry.estimates.methods.constants import C_TO_CO2
-from registry.estimates.raster_copies import normalise_raster, record_copy
-from registry.estimates.raster_store import load_raster, unbound
+from registry.estimates.rasters.copies import normalise_raster, record_copy
+from registry.estimates.rasters.store import load_raster, unbound
 from registry.estimates.rules import ScreeningRowsFaulty, ScreeningWithoutParcels, StoredFileChanged
 from registry.estimates.screening import Candidate, Density, StockRow, Tally, screen
 from tests.registry.forest import GRID, NOW, Forest, plots_text, write, write_classes

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from geo.polygon import to_wkb
-from registry.estimates.bundle import _method
+from registry.estimates.bundles.writing import _method
 from registry.estimates.inputs import method_inputs
 from registry.estimates.run_record import RunRecord
 from tests.oracles import recompute_bundle as stranger

@@ -20,8 +20,8 @@ from ledger.canonical import encode
 from registry.accounts.service import NotFound
 from registry.estimates.file_store import copy_path, file_sha256
 from registry.estimates.models import EstimateRun
-from registry.estimates.raster_copies import normalise_raster, record_copy
-from registry.estimates.raster_store import load_raster, unbound
+from registry.estimates.rasters.copies import normalise_raster, record_copy
+from registry.estimates.rasters.store import load_raster, unbound
 from registry.estimates.recompute import folder, recompute, write_outlines
 from registry.estimates.rules import (
     NoEligibleLand,

@@ -23,9 +23,9 @@ from geo.raster import Grid, write_geotiff
 from geo.raster_inspect import inspect_here
 from registry.estimates.file_store import raster_path
 from registry.estimates.models import RasterStatement
-from registry.estimates.raster_rules import ErrorModel, RasterClaim
-from registry.estimates.raster_store import list_rasters, record_raster, store_raster
-from registry.estimates.stac import footprint, item_json, write_catalogue
+from registry.estimates.rasters.rules import ErrorModel, RasterClaim
+from registry.estimates.rasters.stac import footprint, item_json, write_catalogue
+from registry.estimates.rasters.store import list_rasters, record_raster, store_raster
 from registry.installation import Installation
 from tests.registry.estimates.test_raster_statements import AGB, NOW, ON, ON_SQLITE, TODAY
 

@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from registry.estimates.file_store import raster_path
 from registry.estimates.models import RasterStatement
-from registry.estimates.raster_form import RasterCorrection, raster_form
-from registry.estimates.raster_rules import LICENCES, RasterClaim
-from registry.estimates.raster_store import (
+from registry.estimates.rasters.form import RasterCorrection, raster_form
+from registry.estimates.rasters.rules import LICENCES, RasterClaim
+from registry.estimates.rasters.store import (
     correct_raster,
     list_rasters,
     load_raster,
@@ -68,7 +68,7 @@ def raster(sha256: str, known: Known, session: Reading) -> dict[str, Any]:
 
 @router.get("/rasters/{sha256}/stac", summary="A raster as a STAC item", responses=READ_PROBLEMS)
 def stac_item(sha256: str, known: Known, session: Reading) -> JSONResponse:
-    from registry.estimates.stac import item_json  # brings pystac
+    from registry.estimates.rasters.stac import item_json  # brings pystac
 
     row = load_raster(session, sha256)
     item = item_json(row, f"/api/v1/rasters/{row.sha256}/file", "/api/v1/rasters/{sha256}/stac")

@@ -1,7 +1,7 @@
 """A run as one file that a stranger can check: record, rasters, plots, outlines, tables, proof, and how.
 
-The layout is in `README.md` of every bundle (`bundle_text`). Its bytes are the same whenever it is made of
-the same things: members in order, one date, stored as they are. `bundle_reading` reads it back.
+The layout is in `README.md` of every bundle (`text`). Its bytes are the same whenever it is made of
+the same things: members in order, one date, stored as they are. `reading` reads it back.
 """
 
 import hashlib
@@ -22,17 +22,17 @@ from geo.polygon import to_wkb
 from ledger import tables
 from ledger.canonical import JsonValue, encode
 from ledger.tiles import TileDirectory
-from registry.estimates.bundle_text import method_text, readme
+from registry.estimates.bundles.text import method_text, readme
+from registry.estimates.input_files import checked, load_raster, plots_path, raster_path
 from registry.estimates.inputs import RasterInput
 from registry.estimates.methods import method_version
 from registry.estimates.models import EstimateRun
 from registry.estimates.parameter_rows import table_document, table_sha256
-from registry.estimates.raster_rules import LICENCES
-from registry.estimates.rasters import checked, load_raster, plots_path, raster_path
+from registry.estimates.rasters.rules import LICENCES
+from registry.estimates.rasters.stac import item_json
 from registry.estimates.rules import BundleOutlineErased, RasterNotRedistributable
 from registry.estimates.run_record import RunRecord
 from registry.estimates.service import load_record, load_run, record_outlines
-from registry.estimates.stac import item_json
 from registry.receipts import NotPublished, prove
 from registry.settings import Home
 

@@ -24,9 +24,9 @@ from ledger.canonical import JsonValue
 from ledger.commitment import verify_commitment
 from ledger.errors import LedgerRefusal
 from ledger.verify import VerifiedEntry, verify_entry
-from registry.estimates.bundle import FORMAT
+from registry.estimates.bundles.writing import FORMAT
 from registry.estimates.ground import Cover
-from registry.estimates.rasters import file_sha256
+from registry.estimates.input_files import file_sha256
 from registry.estimates.recompute import Difference, Recomputed, Resolve, folder, recompute
 from registry.estimates.rules import BundleRefused
 from registry.estimates.run import fresh_cover

@@ -21,7 +21,7 @@ from geo.raster_inspect import Inspection, inspect
 from registry.accounts.service import NotFound
 from registry.estimates.file_store import checked, copied, raster_path
 from registry.estimates.models import Raster, RasterStatement
-from registry.estimates.raster_rules import (
+from registry.estimates.rasters.rules import (
     EXPECTED,
     ErrorModel,
     RasterClaim,

@@ -10,8 +10,8 @@ from geo.raster import Grid, RasterSource, write_geotiff
 from geo.raster_align import NODATA, RULE, eligible_share
 from registry.estimates.file_store import checked, raster_path
 from registry.estimates.models import RasterStatement
-from registry.estimates.raster_rules import RasterClaim
-from registry.estimates.raster_store import StoredRaster, store_raster
+from registry.estimates.rasters.rules import RasterClaim
+from registry.estimates.rasters.store import StoredRaster, store_raster
 from registry.estimates.rules import RasterKindWrong
 from registry.settings import Home
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from registry.estimates.inputs import RasterInput
-from registry.estimates.raster_rules import FOREST_CLASSES
+from registry.estimates.rasters.rules import FOREST_CLASSES
 from registry.estimates.run_record import RunRecord
 
 _EQUATIONS: Final[Mapping[str, str]] = {

@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 from registry.accounts.service import NotFound
 from registry.estimates.methods.plot_files import Measurement
 from registry.estimates.models import PlotFile
-from registry.estimates.plot_land import ParcelLand, project_land
-from registry.estimates.plot_layout import MAX_BYTES, read_layout
-from registry.estimates.plot_report import report_plots
-from registry.estimates.plot_store import list_plot_files, record_plots, store_plots
+from registry.estimates.plots.land import ParcelLand, project_land
+from registry.estimates.plots.layout import MAX_BYTES, read_layout
+from registry.estimates.plots.report import report_plots
+from registry.estimates.plots.store import list_plot_files, record_plots, store_plots
 from registry.estimates.uploads import UPLOAD_PROBLEMS, require_uploader
 from registry.projects.service import load_period, load_project
 from registry.turns import Turns

@@ -11,10 +11,10 @@ from registry.estimates.methods.parameters import bamboo_parameters, default_par
 from registry.estimates.methods.plot_checks import Finding, check_plots
 from registry.estimates.methods.plot_files import READER, Measurement
 from registry.estimates.methods.plots import PlotRecord
-from registry.estimates.plot_land import ParcelLand, check_places
-from registry.estimates.plot_layout import Layout, check_layout
-from registry.estimates.plot_store import read_plots_at
-from registry.estimates.plot_words import finding_said
+from registry.estimates.plots.land import ParcelLand, check_places
+from registry.estimates.plots.layout import Layout, check_layout
+from registry.estimates.plots.store import read_plots_at
+from registry.estimates.plots.words import finding_said
 
 
 @dataclass(frozen=True, slots=True)

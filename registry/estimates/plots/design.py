@@ -21,7 +21,7 @@ from registry.estimates.methods.library import data_table
 from registry.estimates.methods.parameters import MOSO_BAMBOO, default_parameters
 from registry.estimates.methods.plot_files import Measurement
 from registry.estimates.methods.plots import PlotEstimate
-from registry.estimates.plot_layout import places_json
+from registry.estimates.plots.layout import places_json
 from registry.estimates.rules import EstimateRefused
 from registry.language import Language
 from registry.settings import Home

@@ -1,6 +1,6 @@
 """Input files of estimates: kept in the home under the digest of their bytes, so that a record can name them.
 
-`rasters/<sha256>.tif` (`raster_store`) and `plots/<sha256>.csv` or `.xlsx` (`plot_store`). A file is checked
+`rasters/<sha256>.tif` (`rasters.store`), `plots/<sha256>.csv` or `.xlsx` (`plots.store`). A file is checked
 when it is registered, and its digest again whenever it is used. Storing copies megabytes and needs no
 transaction (`store_raster`, `store_plots`); only the row does (`record_raster`, `record_plots`). A file
 without a row is nobody's input.
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from registry.estimates.file_store import checked, file_sha256, raster_path
 from registry.estimates.methods.plot_files import Measurement
-from registry.estimates.plot_store import (
+from registry.estimates.plots.store import (
     READERS,
     list_plot_files,
     load_plots,
@@ -19,8 +19,8 @@ from registry.estimates.plot_store import (
     register_plots,
     store_plots,
 )
-from registry.estimates.raster_rules import FOREST_CLASSES, UNITS, ErrorModel, RasterClaim, RasterKind
-from registry.estimates.raster_store import (
+from registry.estimates.rasters.rules import FOREST_CLASSES, UNITS, ErrorModel, RasterClaim, RasterKind
+from registry.estimates.rasters.store import (
     list_rasters,
     load_raster,
     record_raster,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import Form
 from pydantic import Field, TypeAdapter, ValidationError
 
-from registry.estimates.raster_rules import (
+from registry.estimates.rasters.rules import (
     ErrorKind,
     ErrorModel,
     LandCoverClassesWrong,

@@ -23,8 +23,8 @@ from registry.estimates.methods.plot_files import Measurement, read_plot_file
 from registry.estimates.methods.plot_sheets import ending_of
 from registry.estimates.methods.plots import PlotRecord
 from registry.estimates.models import PlotFile
-from registry.estimates.plot_layout import Layout, require_known_seed
-from registry.estimates.plot_words import explained, finding_said
+from registry.estimates.plots.layout import Layout, require_known_seed
+from registry.estimates.plots.words import explained, finding_said
 from registry.estimates.rules import PlotsUnanswered, RegisteredOtherwise
 from registry.settings import Home
 

@@ -1,0 +1,1 @@
+"""Rasters: what is said of them, their copies and alignments, and their catalogue for others."""
