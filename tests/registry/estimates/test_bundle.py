@@ -264,7 +264,7 @@ def test_without_rasters_they_are_named_and_found_in_a_folder(told: Told) -> Non
 def test_a_raster_that_may_not_be_passed_on_stays_at_home(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("registry.estimates.bundle.LICENCES", {})
+    monkeypatch.setattr("registry.estimates.bundles.writing.LICENCES", {})
     with pytest.raises(RasterNotRedistributable):
         told.gather()
     assert told.gather(rasters=False).left_out

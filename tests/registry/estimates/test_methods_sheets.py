@@ -128,7 +128,7 @@ def test_one_calculation_gives_one_answer_and_a_list_a_list(run: Run, tmp_path: 
 
 def test_a_file_that_is_not_there_fails_in_one_line(run: Run, tmp_path: Path) -> None:
     status, out, err = run("calc", str(tmp_path / "none.json"))
-    assert (status, out) == (1, "") and "none.json" in err
+    assert (status, out) == (2, "") and "none.json" in err
 
 
 def test_more_than_ten_megabytes_are_not_read(run: Run) -> None:

@@ -17,6 +17,7 @@ from shapely.geometry import Polygon
 from geo.coverage_store import CoverageStore
 from geo.crs import Polygonal, area_m2
 from geo.polygon import canonical, digest, polygonal
+from ledger.canonical import JsonValue
 from registry.estimates.inputs import (
     ParcelInput,
     PlotsInput,
@@ -169,6 +170,11 @@ def test_the_record_holds_the_second_opinion_the_plots_and_the_rows(files: dict[
 # ---- error models, shares of forest ------------------------------------------------------------------------
 
 
+def plain_object(value: JsonValue) -> dict[str, JsonValue]:
+    assert isinstance(value, dict)
+    return value
+
+
 def test_an_error_model_stands_for_a_raster_of_deviations(files: dict[str, Path]) -> None:
     outlines = whole()
     inputs = inputs_of(files, outlines)
@@ -193,7 +199,9 @@ def test_an_error_model_stands_for_a_raster_of_deviations(files: dict[str, Path]
         outlines,
         flat_start,
     )
-    assert by_model.document["screening"] == by_raster.document["screening"]
+    told, other = (dict(plain_object(one.document["screening"])) for one in (by_model, by_raster))
+    del told["second_opinion"], other["second_opinion"]  # drawn from the digest of the inputs, which differ
+    assert told == other
     assert RunRecord(by_model.text).inputs.has_raster("agb_end_sd") is False
 
 
