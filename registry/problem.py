@@ -208,6 +208,7 @@ STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     issuance.PeriodEmpty: UNPROCESSABLE,
     issuance.SelectionInvalid: UNPROCESSABLE,
     vacuum.DatabaseBusy: CONFLICT,
+    records.EntryToName: UNPROCESSABLE,
     records.EntryUnknown: MISSING,
     records.RecordUnknown: MISSING,
     features.FeaturesRefused: BAD,

@@ -22,6 +22,16 @@ class EntryUnknown(RegistryRefusal):
     template: ClassVar[str] = "The log has no entry {index} yet."
 
 
+class EntryToName(RegistryRefusal):
+    """The record's row does not say which entry committed to it."""
+
+    code: ClassVar[str] = "entry_to_name"
+    template: ClassVar[str] = (
+        "The record under the commitment {commitment} does not say which entry of the log commits to it; name "
+        "that entry as index."
+    )
+
+
 class RecordUnknown(RegistryRefusal):
     """No row has this commitment, or the row has been erased."""
 

@@ -26,7 +26,7 @@ from registry.machine import Role
 from registry.office import Act, Answer, Command, Request
 from registry.projections import committed_columns
 from registry.records.models import Annotation
-from registry.records.rules import ENTRY, RECORD, EntryUnknown, RecordUnknown
+from registry.records.rules import ENTRY, RECORD, EntryToName, EntryUnknown, RecordUnknown
 
 ERASED_DIGEST = "erased"
 """In place of the digest of a request whose content was erased; no request has this digest."""
@@ -127,7 +127,9 @@ def _committing_entry(session: Session, row: Committed, command: EraseRecord) ->
         payload = _payload(session, index)
         if payload is not None and command.commitment in payload.commitments.values():
             return index
-    raise EntryUnknown(index="/".join(map(str, candidates)))
+    if command.index is None:
+        raise EntryToName(commitment=command.commitment)
+    raise EntryUnknown(index=command.index)
 
 
 def _own_entries(session: Session, row: Any) -> list[int]:

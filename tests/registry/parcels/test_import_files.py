@@ -32,6 +32,7 @@ from registry.parcels.models import Parcel, ParcelCell, ParcelDraft, ParcelVersi
 from registry.parcels.public import ParcelPublic, set_masked
 from registry.parcels.report import ADVICE, ImportReport, reasons
 from registry.programmes.service import programme_file
+from registry.records.rules import EntryToName
 from registry.records.service import EraseRecord
 from registry.transparency.audit import audit
 from registry.vacuum import vacuum
@@ -354,6 +355,8 @@ def test_when_a_parcel_is_erased_its_outline_is_nowhere_left(land: Land) -> None
     drawn_wkb = load(land, ParcelSource, (parcel, 1)).wkb
     assert len(kept_files(land)) == 1
 
+    with pytest.raises(EntryToName):
+        land.people.do(land.registry.first, "record.erase", EraseRecord(commitment=commitment))
     erase = EraseRecord(commitment=commitment, index=index)
     land.people.together(land.registry.first, land.registry.second, "record.erase", erase)
     with installation.database.read() as session:
