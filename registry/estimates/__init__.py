@@ -1,7 +1,7 @@
 """Biomass to tonnes of CO2 equivalent, by method version.
 
     methods/                                 equations, parameter tables and method versions: pure functions
-    plots/ rasters/ input_files.py           what is measured with, in the home under the digest of its bytes
+    plots/ rasters/ input_files.py           what is measured with, kept in the home under its digest
     inputs.py ground.py run.py chain.py run_record.py    a run: what decides it, what comes out, how it is told
     service.py estimate_jobs.py screening.py    runs of periods; stocks of a whole province, to look at
     recompute.py proof.py bundles/           the same kilograms again, by whoever wants to know

@@ -27,8 +27,8 @@ class EntryToName(RegistryRefusal):
 
     code: ClassVar[str] = "entry_to_name"
     template: ClassVar[str] = (
-        "The record under the commitment {commitment} does not say which entry of the log commits to it; name "
-        "that entry as index."
+        "The record under the commitment {commitment} does not say which entry of the log commits to it; "
+        "name that entry as index."
     )
 
 
