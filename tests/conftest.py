@@ -163,6 +163,13 @@ def accountant(request: pytest.FixtureRequest) -> str:
     return program
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Stories of seconds are told on SQLite by `make test`, and on both databases by `make test-slow`."""
+    for item in items:
+        if item.get_closest_marker("seconds") is not None and "postgresql" in item.name:
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     required = "required" if os.environ.get("TANHUI_REQUIRE_POSTGRES") else "used where it runs"
     return f"PostgreSQL: {required}"

@@ -110,7 +110,7 @@ def _is_of(case: Mapping[str, Any], target: Target) -> bool:
 def values(case: Mapping[str, Any], target: Target) -> list[float]:
     """What a target is judged by, one value for each round that has it; ratios within a round."""
     runs: Runs = case["runs"]
-    if target.of in case["checked"]:
+    if target.unit == "relative":
         return [case["checked"][target.of]]
     if target.of == "kib_per_parcel":
         return [run["store_bytes"] / 1024 / run["parcels"] for run in runs.get("first, 2", ())]

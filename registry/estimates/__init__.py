@@ -1,4 +1,4 @@
-"""Biomass to tonnes of CO2 equivalent, by method version.
+"""Biomass to tonnes of CO2 equivalent, by method version. The room by its folders and files:
 
 methods/                                 equations, parameter tables and method versions: pure functions
 plots/ rasters/ input_files.py           what is measured with, kept in the home under its digest

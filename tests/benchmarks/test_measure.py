@@ -187,3 +187,9 @@ def test_a_file_of_outlines_gives_them_back(small: World, tmp_path: Path) -> Non
     some = small.metres(60)
     write_outlines(tmp_path / "some.npz", some)
     assert (read_outlines(tmp_path / "some.npz") == some).all()
+
+
+def test_a_ratio_to_a_rival_is_of_times_and_not_the_difference_of_its_sums() -> None:
+    by_feature = next(one for one in report.TARGETS if one.name.startswith("T2 feature"))
+    runs = {by_feature.of: [{"wall_s": 30.0}], by_feature.over: [{"wall_s": 1.0}]}
+    assert report.values({"runs": runs, "checked": {by_feature.of: 3.5e-9}}, by_feature) == [30.0]

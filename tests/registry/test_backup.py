@@ -43,6 +43,8 @@ from tests.registry.volumes import (
     write_archive,
 )
 
+pytestmark = pytest.mark.seconds
+
 CHECKOUT = Path(__file__).parents[2]
 
 

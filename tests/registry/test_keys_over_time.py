@@ -456,6 +456,7 @@ def test_the_last_key_stays_and_nobody_but_the_root_changes_keys(people: People,
     deposit(people, bank, "nothing happened")
 
 
+@pytest.mark.seconds
 def test_another_process_rotates_and_the_running_one_follows(people: People, bank: Mandate) -> None:
     """A server that signed with a stale key would publish what everybody refuses."""
     installation = people.installation

@@ -119,6 +119,8 @@ from registry.machine import Role
 from registry.settings import Home
 from tests.registry.people import People
 
+pytestmark = pytest.mark.seconds
+
 home = Home.at(Path(sys.argv[1]), sys.argv[2])
 first = Installation.create(home, "tanhui.test/log", simulated_at=datetime(2025, 3, 3, 1, tzinfo=UTC))
 people = People(first)

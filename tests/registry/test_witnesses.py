@@ -31,6 +31,8 @@ from tests.registry.people import request_id
 from tests.registry.test_cli import Line, line
 from tests.registry.witnesses import Process, Served
 
+pytestmark = pytest.mark.seconds
+
 __all__ = ["line"]
 
 

@@ -61,6 +61,7 @@ def tell(figures: Figures, name: str, verdict: Verdict) -> None:
     )
 
 
+@pytest.mark.seconds
 def test_ten_kills_under_load_lose_nothing_and_double_nothing(
     nursery: Nursery, grounds: Grounds, go_oracle: Path, figures: Figures
 ) -> None:

@@ -21,6 +21,8 @@ from tests.registry.story import Story, _continued, _copy, _tell
 from tests.reliability.figures import Figures
 from tests.reliability.judging import go_accepts
 
+pytestmark = pytest.mark.seconds
+
 CLIENTS = 64
 PRICE_FEN = 6000
 NEWCOMERS = 3

@@ -171,7 +171,7 @@ def _plots_inside(outline: Path, target: Path) -> Path:
 @pytest.mark.parametrize(
     ("spoil", "code"),
     [
-        (quzhou_bad.with_overlap, "rows_overlap"),
+        pytest.param(quzhou_bad.with_overlap, "rows_overlap", marks=pytest.mark.slow),
         pytest.param(quzhou_bad.with_bow_tie, "geometry_invalid", marks=pytest.mark.slow),
         (quzhou_bad.without_prj, "crs_meridian_unknown"),
         pytest.param(quzhou_bad.with_duplicate_row, "row_repeated", marks=pytest.mark.slow),

@@ -77,6 +77,7 @@ def test_a_raster_is_stored_without_a_transaction_and_counts_once_it_is_recorded
     assert file.read_bytes() == path.read_bytes()
 
 
+@pytest.mark.seconds
 def test_several_store_the_same_file_at_once(installation: Installation, tmp_path: Path) -> None:
     path = write(tmp_path / "density.tif", 50.0)
 

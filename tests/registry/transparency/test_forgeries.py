@@ -264,6 +264,7 @@ def test_a_record_is_not_changed_together_with_its_key_and_its_commitment(forger
     assert forger.caught("I13")
 
 
+@pytest.mark.seconds
 def test_a_row_more_or_less_is_found_in_every_table(forger: Forger) -> None:
     people = forger.people
     bank = people.member(Role.BANK, "bank A")

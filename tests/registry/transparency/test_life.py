@@ -124,6 +124,7 @@ def test_a_published_log_that_is_older_than_the_database_is_found(life: Life) ->
 
 
 @pytest.mark.parametrize("times", [3])
+@pytest.mark.seconds
 def test_an_audit_finds_nothing_wrong_while_money_comes_in_all_the_time(life: Life, times: int) -> None:
     """Tables are read at one moment, the log is judged to it, and what is on its way is waited for."""
     over = threading.Event()
