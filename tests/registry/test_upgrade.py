@@ -30,6 +30,8 @@ from tests.conftest import not_tested
 from tests.registry.people import People
 from tests.registry.volumes import emptied
 
+pytestmark = pytest.mark.seconds
+
 CHECKOUT = Path(__file__).parents[2]
 FONTS = Path("registry/documents/fonts")
 FIRST_RELEASE = "98fb544"
@@ -118,8 +120,6 @@ from registry.installation import Installation
 from registry.machine import Role
 from registry.settings import Home
 from tests.registry.people import People
-
-pytestmark = pytest.mark.seconds
 
 home = Home.at(Path(sys.argv[1]), sys.argv[2])
 first = Installation.create(home, "tanhui.test/log", simulated_at=datetime(2025, 3, 3, 1, tzinfo=UTC))
